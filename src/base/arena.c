@@ -1,0 +1,247 @@
+#include "base/base.h"
+#include <stdarg.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define ARENA_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ARENA_ASAN 1
+#endif
+#endif
+
+#ifdef ARENA_ASAN
+#include <sanitizer/asan_interface.h>
+/* Bytes not given out are poisoned and chunks never kept: an overrun or a use after the arena's end is found. */
+enum { CHUNKS_KEPT = 0 };
+#define poison(p, n)   ASAN_POISON_MEMORY_REGION(p, n)
+#define unpoison(p, n) ASAN_UNPOISON_MEMORY_REGION(p, n)
+#else
+enum { CHUNKS_KEPT = 256 };                     /* per thread: 2 MiB */
+#define poison(p, n)   ((void)(p), (void)(n))
+#define unpoison(p, n) ((void)(p), (void)(n))
+#endif
+
+enum { ARENA_ALIGN = 16, CHUNK_BYTES = 8192 };
+
+struct arena_chunk {
+	struct arena_chunk *next;
+	size_t              bytes;      /* whole chunk, this head included */
+	char                room[] __attribute__((aligned(ARENA_ALIGN)));
+};
+
+static _Thread_local struct { struct arena_chunk *first; unsigned n; } kept;
+
+static struct arena_chunk *chunk_get(size_t bytes)
+{
+	struct arena_chunk *c = kept.first;
+
+	if (bytes == CHUNK_BYTES && c) {
+		kept.first = c->next;
+		kept.n--;
+	} else {
+		c = malloc(bytes);
+		if (!c)
+			return NULL;
+		c->bytes = bytes;
+	}
+	poison(c->room, bytes - sizeof *c);
+	return c;
+}
+
+static void chunk_put(struct arena_chunk *c)
+{
+	unpoison(c, c->bytes);
+	if (c->bytes == CHUNK_BYTES && kept.n < CHUNKS_KEPT) {
+		c->next = kept.first;
+		kept.first = c;
+		kept.n++;
+	} else {
+		free(c);
+	}
+}
+
+void arena_thread_done(void)
+{
+	while (kept.first) {
+		struct arena_chunk *c = kept.first;
+		kept.first = c->next;
+		free(c);
+	}
+	kept.n = 0;
+}
+
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Make c the chunk that is handed out from, as far as the bound lets it. */
+static void arena_open(struct arena *a, struct arena_chunk *c)
+{
+	size_t room = least(c->bytes - sizeof *c, a->bound - a->used);
+
+	c->next = a->chunks;
+	a->chunks = c;
+	a->at = c->room;
+	a->end = c->room + room;
+	a->used += room;
+}
+
+struct arena *arena_new(size_t bound)
+{
+	struct arena_chunk *c = chunk_get(CHUNK_BYTES);
+
+	if (!c)
+		return NULL;
+
+	struct arena *a = (struct arena *)c->room;
+	size_t        own = (sizeof *a + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
+
+	unpoison(a, sizeof *a);
+	/* The struct's own bytes are ours, not the caller's bound. */
+	*a = (struct arena){ .bound = bound };
+	c->next = NULL;
+	a->chunks = c;
+	a->at = c->room + own;
+	a->used = least(c->bytes - sizeof *c - own, bound);
+	a->end = a->at + a->used;
+	return a;
+}
+
+void arena_free(struct arena *a)
+{
+	if (!a)
+		return;
+	/* The arena itself lives in the oldest chunk, which goes last. */
+	for (struct arena_chunk *c = a->chunks, *next; c; c = next) {
+		next = c->next;
+		chunk_put(c);
+	}
+}
+
+/* A block too big for a common chunk gets one of its own, behind the one being handed out from. */
+static void *alloc_apart(struct arena *a, size_t n)
+{
+	struct arena_chunk *c = chunk_get(sizeof *c + n);
+
+	if (!c)
+		return NULL;
+	c->next = a->chunks->next;
+	a->chunks->next = c;
+	a->used += n;
+	unpoison(c->room, n);
+	return c->room;
+}
+
+/* n bytes at p if they fit before end, else from elsewhere. */
+static void *alloc_at(struct arena *a, char *p, size_t n)
+{
+	if (a->full)
+		return NULL;
+	if (p <= a->end && n <= (size_t)(a->end - p)) {
+		a->at = p + n;
+		unpoison(p, n);
+		return p;
+	}
+
+	void *got = NULL;
+
+	if (n > a->bound - a->used) {
+		a->full = true;
+	} else if (n > CHUNK_BYTES / 4) {
+		got = alloc_apart(a, n);
+	} else {
+		struct arena_chunk *c = chunk_get(CHUNK_BYTES);
+		if (c) {
+			arena_open(a, c);
+			a->at += n;
+			got = c->room;
+			unpoison(got, n);
+		}
+	}
+	if (!got)
+		a->full = true;
+	return got;
+}
+
+void *arena_alloc(struct arena *a, size_t n)
+{
+	uintptr_t at = ((uintptr_t)a->at + ARENA_ALIGN - 1) & ~(uintptr_t)(ARENA_ALIGN - 1);
+
+	return alloc_at(a, a->at + (at - (uintptr_t)a->at), n ? n : 1);
+}
+
+void *arena_zalloc(struct arena *a, size_t n)
+{
+	void *p = arena_alloc(a, n);
+
+	return p ? memset(p, 0, n) : NULL;
+}
+
+struct view arena_copy(struct arena *a, struct view v)
+{
+	char *p = alloc_at(a, a->at, v.n);
+
+	if (!p)
+		return VIEW_NONE;
+	if (v.n)
+		memcpy(p, v.p, v.n);
+	return view_of(p, v.n);
+}
+
+struct view arena_fmt(struct arena *a, const char *fmt, ...)
+{
+	char    text[256];
+	va_list ap, again;
+
+	va_start(ap, fmt);
+	va_copy(again, ap);
+
+	int         n = vsnprintf(text, sizeof text, fmt, ap);
+	struct view v = VIEW_NONE;
+
+	must(n >= 0);
+	if ((size_t)n < sizeof text) {
+		v = arena_copy(a, view_of(text, (size_t)n));
+	} else {
+		char *p = alloc_at(a, a->at, (size_t)n + 1);
+		if (p) {
+			vsnprintf(p, (size_t)n + 1, fmt, again);
+			v = view_of(p, (size_t)n);
+		}
+	}
+	va_end(again);
+	va_end(ap);
+	return v;
+}
+
+struct view arena_join(struct arena *a, const struct view *parts, size_t n)
+{
+	size_t total = 0;
+
+	for (size_t i = 0; i < n; i++)
+		total += parts[i].n;
+
+	char *p = alloc_at(a, a->at, total), *at = p;
+
+	if (!p)
+		return VIEW_NONE;
+	for (size_t i = 0; i < n; i++) {
+		if (parts[i].n)
+			memcpy(at, parts[i].p, parts[i].n);
+		at += parts[i].n;
+	}
+	return view_of(p, total);
+}
+
+char *arena_cstr(struct arena *a, struct view v)
+{
+	char *p = alloc_at(a, a->at, v.n + 1);
+
+	if (!p)
+		return NULL;
+	if (v.n)
+		memcpy(p, v.p, v.n);
+	p[v.n] = '\0';
+	return p;
+}

@@ -1,0 +1,77 @@
+/* base/limits.h -- policy on one screen: every size, count and time that bounds a stranger, with unit and reason. */
+#ifndef BASE_LIMITS_H
+#define BASE_LIMITS_H
+
+enum limits {
+	/* messages (requirements S8) */
+	MSG_MAX_BYTES          = 65535,      /* one datagram; also the stream framing bound */
+	MSG_MIN_BYTES          = 20,         /* a shorter datagram cannot be SIP: dropped as noise */
+	MSG_MAX_HEADERS        = 128,
+	MSG_MAX_VIA            = 70,
+	MSG_START_LINE_BYTES   = 8192,
+	MSG_HEADER_BYTES       = 8192,       /* one header line, folded parts included */
+	MSG_HEAD_BYTES         = 49152,      /* whole header section on a stream */
+	URI_MAX_BYTES          = 2048,
+	URI_MAX_PARAMS         = 64,
+	MSG_ARENA_BYTES        = 1 << 20,    /* everything one message may allocate, its script included */
+	MSG_BRANCHES           = 12,         /* OpenSIPS: 12 branches with the R-URI */
+	MSG_EDITS              = 256,        /* header and body edits of one message */
+
+	/* PROXY protocol */
+	PP_V1_BYTES            = 107,        /* longest line with CRLF (specification 2.1) */
+	PP_SIZE_DEFAULT        = 4096,       /* proxy_protocol_max_size */
+	PP_SIZE_MAX            = 65551,      /* 16 + 65535: what the length field can say */
+	PP_TIMEOUT_MS          = 5000,       /* proxy_protocol_timeout; specification: at least 3 s */
+	PP_TIMEOUT_MIN_MS      = 3000,
+	PP_FLOWS               = 65536,      /* UDP flows remembered per worker (first-datagram and SPP modes) */
+	PP_FLOW_TTL_MS         = 60000,      /* twice the idle time of Cloudflare Spectrum */
+	PP_FLOWS_PER_SENDER    = 16384,
+
+	/* connections, per worker */
+	CONN_MAX               = 65536,
+	CONN_HANDSHAKE_MS      = 5000,       /* TLS + upgrade, after the PROXY header */
+	CONN_CONNECT_MS        = 5000,
+	CONN_IDLE_MS           = 120000,     /* tcp_connection_lifetime */
+	CONN_MESSAGE_MS        = 4000,       /* tcp_max_msg_time: a message begun must end */
+	CONN_OUT_BYTES         = 1 << 20,    /* queued towards one peer; over it the sender is told, then the peer closed */
+	CONN_READ_BUDGET       = 65536,      /* bytes read from one connection per turn: fairness */
+	CONN_ACCEPT_BURST      = 64,
+	HTTP_HEAD_BYTES        = 8192,       /* WebSocket upgrade request or answer */
+	WS_FRAME_BYTES         = MSG_MAX_BYTES,
+
+	/* loops and letters */
+	INBOX_BURST            = 256,        /* letters opened per turn */
+	INBOX_MAX              = 65536,      /* letters waiting; over it the message is refused and counted */
+	UDP_BATCH              = 64,         /* recvmmsg / sendmmsg */
+	UDP_TURNS              = 4,          /* batches read per turn and socket */
+	WORKERS_MAX            = 64,
+
+	/* transactions (RFC 3261 17, table 4) */
+	TXN_T1_MS              = 500,
+	TXN_T2_MS              = 4000,
+	TXN_T4_MS              = 5000,
+	TXN_MAX                = 1 << 19,    /* per worker: beyond it 503 with Retry-After */
+	TXN_RETRY_AFTER_S      = 10,
+
+	/* DNS */
+	DNS_TIMEOUT_MS         = 5000,
+	DNS_CANDIDATES         = 32,         /* addresses tried for one destination */
+	DNS_CACHE              = 16384,      /* names per worker */
+	DNS_QUERIES            = 4096,       /* in flight per worker */
+
+	/* script */
+	SCRIPT_INCLUDE_DEPTH   = 50,
+	SCRIPT_CALL_DEPTH      = 100,
+	SCRIPT_ROUTES          = 100,        /* per type */
+	SCRIPT_PARAMS          = 8,
+	SCRIPT_STRING_BYTES    = 20000,      /* pv_print_buf_size */
+	SCRIPT_LOOPS           = 10000,      /* max_while_loops */
+	SCRIPT_STEPS           = 5000000,    /* instructions of one run: an endless script ends counted */
+	SCRIPT_FILE_BYTES      = 16 << 20,
+	SCRIPT_NEST            = 200,        /* depth of one expression or block nest while parsing */
+	REGEX_MATCH_LIMIT      = 100000,     /* PCRE2 match limit: bounds a hostile subject */
+
+	LOG_SITE_PER_SECOND    = 10,
+	LOG_LINE_BYTES         = 8192,
+};
+#endif
