@@ -80,13 +80,20 @@ class Doors:
     def entry(self, kind, guarded):
         return (self.host, self.inbound[kind, guarded])
 
-    def config(self, certs, more_globals="", script=RELAY):
+    def config(self, certs, more_globals="", script=RELAY, hops=None, options=None):
+        """`hops`: {(kind, version): next hop URI}, else the Request-URI decides.
+        `options`: {(kind, guarded): words} to replace the inbound options."""
         at = sipkit.host_text(self.host)
         lines = [preamble(certs, PATIENT + more_globals), TIMEOUTS]
-        lines += [f"socket = {k}:{at}:{p}{inbound_option(g)}" for (k, g), p in self.inbound.items()]
+        for (k, g), p in self.inbound.items():
+            words = (options or {}).get((k, g), inbound_option(g))
+            lines.append(f"socket = {k}:{at}:{p}{words}")
         lines += [f"socket = {k}:{at}:{p}{outbound_option(v)}" for (k, v), p in self.outbound.items()]
         lines += [script, "route[OUT] {"]
         for (k, v), p in self.outbound.items():
-            lines.append(f'\tif ($rU =~ "^{k}-{v or "none"}-")\n\t\t$socket_out = "{k}:{at}:{p}";')
+            lines += [f'\tif ($rU =~ "^{k}-{v or "none"}-") {{', f'\t\t$socket_out = "{k}:{at}:{p}";']
+            if hops and (k, v) in hops:
+                lines.append(f'\t\t$du = "{hops[k, v]}";')
+            lines.append("\t}")
         lines += ["}", ""]
         return "\n".join(lines)

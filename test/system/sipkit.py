@@ -793,6 +793,7 @@ class Uas:
         self.deaf_first = 0         # datagrams of each transaction to ignore
         self.stopped_violations = []
         self.reply_headers = []     # more headers for every final answer
+        self.public_port = None     # announced in Contact when a proxy stands in front
         self.sdp = None             # a body for 200 to INVITE
         self.quiet = False          # record, never answer
         self.server = self.endpoint = None
@@ -845,7 +846,7 @@ class Uas:
     @property
     def uri(self):
         t = "" if self.kind == "udp" else f";transport={self.kind}"
-        return f"sip:{host_text(self.host)}:{self.port}{t}"
+        return f"sip:{host_text(self.host)}:{self.public_port or self.port}{t}"
 
     def uri_for(self, user):
         return self.uri.replace("sip:", f"sip:{user}@")
