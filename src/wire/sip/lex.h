@@ -1,0 +1,95 @@
+/* wire/sip/lex.h -- private to wire/sip: byte classes, blanks, header lines.
+ * Every scanner here stops at its end pointer and reads no byte at or behind it. */
+#ifndef WIRE_SIP_LEX_H
+#define WIRE_SIP_LEX_H
+#include "wire/sip/sip.h"
+
+enum {
+	C_TOKEN  = 1,     /* RFC 3261 25.1 token */
+	C_BLANK  = 2,     /* SP HT, and CR LF: inside a header value those are always a fold */
+	C_HOST   = 4,     /* letters, digits, - . and _ which real host names carry */
+	C_PVALUE = 8,     /* unquoted value of a header parameter: more than a token, as IPv6, base64 and URIs occur */
+	C_URI    = 16,    /* anything a URI may hold; %HH is checked apart */
+	C_SCHEME = 32,
+	C_NAME   = 64,    /* unquoted display name: tokens, and raw UTF-8 as many phones send it */
+	C_DIGIT  = 128,
+};
+extern const uint8_t sip_class[256];
+static inline bool lex_is(char c, unsigned classes) { return sip_class[(uint8_t)c] & classes; }
+
+struct cursor { const char *p, *end; };
+static inline struct cursor cursor_of(struct view v) { return (struct cursor){ v.p, v.p + v.n }; }
+static inline bool cursor_at(const struct cursor *c, char want) { return c->p < c->end && *c->p == want; }
+static inline struct view cursor_rest(const struct cursor *c) { return view_of(c->p, (size_t)(c->end - c->p)); }
+static inline void lex_blanks(struct cursor *c)
+{
+	while (c->p < c->end && lex_is(*c->p, C_BLANK))
+		c->p++;
+}
+/* Longest run of a class; may be empty. */
+static inline struct view lex_run(struct cursor *c, unsigned classes)
+{
+	const char *from = c->p;
+	while (c->p < c->end && lex_is(*c->p, classes))
+		c->p++;
+	return view_of(from, (size_t)(c->p - from));
+}
+/* Blanks, the byte, blanks: SEMI, COMMA, SLASH, EQUAL, COLON of RFC 3261 25.1.  Moves only on success. */
+static inline bool lex_sep(struct cursor *c, char want)
+{
+	struct cursor at = *c;
+	lex_blanks(&at);
+	if (!cursor_at(&at, want))
+		return false;
+	at.p++;
+	lex_blanks(&at);
+	*c = at;
+	return true;
+}
+static inline struct view lex_trim(const char *p, const char *end)
+{
+	while (p < end && lex_is(*p, C_BLANK))
+		p++;
+	while (p < end && lex_is(end[-1], C_BLANK))
+		end--;
+	return view_of(p, (size_t)(end - p));
+}
+/* Equal, letters in any case; the exact spelling first, as it is the common one. */
+static inline bool lex_same(struct view a, struct view b)
+{
+	return a.n == b.n && (memcmp(a.p, b.p, a.n) == 0 || view_is_ci(a, b));
+}
+
+/* First control byte (below SP, or DEL) at or after p; `end` when there is none.  Eight bytes a step: on a clean message it
+ * stops at line ends only, so finding the lines and proving them clean is one pass. */
+const char *lex_control(const char *p, const char *end);
+/* A quoted string at the cursor, quotes included; false when it does not end. */
+bool lex_quoted(struct cursor *c, struct view *out);
+/* Decimal digits only, at most `max`. */
+bool lex_number(struct view v, uint64_t max, uint64_t *out);
+/* ";name[=value]" after the ';' and its blanks: strict, a name is demanded.  True with the cursor behind it. */
+bool lex_param(struct cursor *c, struct view *name, struct view *value);
+/* host [":" port] of a URI or a sent-by: name, IPv4 or [IPv6]; blanks around the colon only if `loose`. */
+bool lex_hostport(struct cursor *c, bool loose, struct view *host, struct view *port_text, uint16_t *port);
+/* Every % is followed by two hexadecimal digits. */
+bool lex_escapes(struct view v);
+
+/* ---- header lines: shared by parse, frame and peek, so that no two of them can disagree on where a line ends ---- */
+
+enum line_kind { LINE_HEADER, LINE_END /* the empty line */, LINE_CUT /* the input ends first */ };
+struct line {
+	struct view    whole, name, value;     /* as struct sip_hdr; meaningful when why is NONE */
+	enum sip_fault why;
+};
+/* The line at *at, with its folds; *at moves behind it.  A bad line has `why` set and is stepped over, so that the rest can
+ * be indexed for an answer. */
+enum line_kind lex_line(const char **at, const char *end, struct line *out);
+
+struct start {
+	struct view    line, method, ruri, reason;
+	uint16_t       status;
+	enum sip_fault why;
+};
+/* The start line at *at; false when no line end was found.  why = NOT_SIP when no SIP version stands where it must. */
+bool lex_start(const char **at, const char *end, struct start *out);
+#endif

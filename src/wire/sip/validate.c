@@ -1,0 +1,155 @@
+/* wire/sip/validate.c -- the deep check of a parsed message, once, before a script sees it: RFC 3261 8.1.1, 16.3, 20. */
+#include "wire/sip/lex.h"
+
+/* A URI as it stands in a header: ours must decode, a foreign scheme is somebody else's business (RFC 4475 3.3.4). */
+static bool uri_ok(struct view v)
+{
+	struct sip_uri u;
+	return sip_uri_parse(v, &u);
+}
+
+static enum sip_fault check_via(const struct sip_msg *m)
+{
+	struct sip_walk w = sip_walk(m, HDR_VIA);
+	struct sip_via via;
+	enum sip_status st;
+	unsigned count = 0;
+	for (; (st = sip_walk_via(&w, &via, NULL)) == SIP_OK; count++) {
+		if (count == MSG_MAX_VIA)
+			return SIP_FAULT_TOO_MANY;
+		/* A cookie without an identifier would make all such requests one transaction: RFC 4475 3.2.1. */
+		if (count == 0 && sip_is_request(m) && view_is_ci(via.branch, VIEW("z9hG4bK")))
+			return SIP_FAULT_BAD_VIA;
+		if (!view_ends(via.protocol, VIEW("2.0")) || !view_starts_ci(via.protocol, VIEW("SIP")))
+			return SIP_FAULT_BAD_VIA;
+	}
+	if (st == SIP_BAD)
+		return SIP_FAULT_BAD_VIA;
+	return count ? SIP_FAULT_NONE : SIP_FAULT_NO_VIA;
+}
+
+static enum sip_fault check_ruri(const struct sip_msg *m)
+{
+	struct sip_uri u;
+	if (!sip_uri_parse(m->ruri, &u))
+		return SIP_FAULT_BAD_URI;
+	/* A Route names the next hop, and then the target's scheme is not ours to know. */
+	if (u.scheme == SCHEME_OTHER && !sip_first(m, HDR_ROUTE))
+		return SIP_FAULT_BAD_SCHEME;
+	/* Headers in a Request-URI are not allowed, and must never become headers: RFC 4475 3.1.2.11. */
+	return u.headers.p ? SIP_FAULT_BAD_URI : SIP_FAULT_NONE;
+}
+
+static enum sip_fault check_from_to(const struct sip_msg *m)
+{
+	struct sip_nameaddr who;
+	if (!sip_from(m, &who) || !uri_ok(who.uri) || !sip_to(m, &who) || !uri_ok(who.uri))
+		return SIP_FAULT_BAD_FROM_TO;
+	return SIP_FAULT_NONE;
+}
+
+static enum sip_fault check_call_id(const struct sip_msg *m)
+{
+	for (size_t i = 0; i < m->call_id.n; i++)
+		if ((uint8_t)m->call_id.p[i] <= ' ' || (uint8_t)m->call_id.p[i] >= 0x7f)
+			return SIP_FAULT_BAD_CALL_ID;
+	return m->call_id.n ? SIP_FAULT_NONE : SIP_FAULT_BAD_CALL_ID;
+}
+
+/* "*" stands alone, and only in a REGISTER: RFC 3261 10.2.2. */
+static enum sip_fault check_contact(const struct sip_msg *m)
+{
+	struct sip_walk w = sip_walk(m, HDR_CONTACT);
+	struct sip_nameaddr who;
+	enum sip_status st;
+	bool star = false;
+	unsigned count = 0;
+	for (; (st = sip_walk_nameaddr(&w, &who, NULL)) == SIP_OK; count++) {
+		star |= who.star;
+		if (!who.star && !uri_ok(who.uri))
+			return SIP_FAULT_BAD_CONTACT;
+	}
+	if (st == SIP_BAD || (star && (count > 1 || m->method_id != SIP_REGISTER)))
+		return SIP_FAULT_BAD_CONTACT;
+	return SIP_FAULT_NONE;
+}
+
+static enum sip_fault check_routes(const struct sip_msg *m)
+{
+	static const enum sip_hdr_id ids[] = { HDR_ROUTE, HDR_RECORD_ROUTE, HDR_PATH };
+	for (size_t i = 0; i < COUNT_OF(ids); i++) {
+		struct sip_walk w = sip_walk(m, ids[i]);
+		struct sip_nameaddr hop;
+		enum sip_status st;
+		while ((st = sip_walk_nameaddr(&w, &hop, NULL)) == SIP_OK)
+			if (hop.star || !uri_ok(hop.uri))
+				return SIP_FAULT_BAD_HEADER;
+		if (st == SIP_BAD)
+			return SIP_FAULT_BAD_HEADER;
+	}
+	return SIP_FAULT_NONE;
+}
+
+static enum sip_fault check_numbers(const struct sip_msg *m)
+{
+	uint64_t number;
+	const struct sip_hdr *h = sip_first(m, HDR_MAX_FORWARDS);
+	if (h && !lex_number(h->value, 255, &number))
+		return SIP_FAULT_BAD_MAX_FORWARDS;
+	static const enum sip_hdr_id ids[] = { HDR_EXPIRES, HDR_MIN_EXPIRES, HDR_RSEQ };
+	for (size_t i = 0; i < COUNT_OF(ids); i++) {
+		h = sip_first(m, ids[i]);
+		if (h && !lex_number(h->value, UINT32_MAX, &number))
+			return SIP_FAULT_BAD_NUMBER;
+	}
+	return SIP_FAULT_NONE;
+}
+
+/* type "/" subtype and parameters: RFC 3261 20.15. */
+static enum sip_fault check_content_type(const struct sip_msg *m)
+{
+	const struct sip_hdr *h = sip_first(m, HDR_CONTENT_TYPE);
+	if (!h)
+		return SIP_FAULT_NONE;
+	struct cursor c = cursor_of(h->value);
+	struct view name, value;
+	if (!lex_run(&c, C_TOKEN).n || !lex_sep(&c, '/') || !lex_run(&c, C_TOKEN).n)
+		return SIP_FAULT_BAD_HEADER;
+	while (lex_sep(&c, ';'))
+		if (!lex_param(&c, &name, &value))
+			return SIP_FAULT_BAD_HEADER;
+	return c.p == c.end ? SIP_FAULT_NONE : SIP_FAULT_BAD_HEADER;
+}
+
+static enum sip_fault check_present(const struct sip_msg *m)
+{
+	static const enum sip_hdr_id ids[] = { HDR_FROM, HDR_TO, HDR_CALL_ID, HDR_CSEQ };
+	if (!sip_first(m, HDR_VIA))
+		return SIP_FAULT_NO_VIA;
+	for (size_t i = 0; i < COUNT_OF(ids); i++)
+		if (!sip_first(m, ids[i]))
+			return SIP_FAULT_MISSING;
+	return SIP_FAULT_NONE;
+}
+
+enum sip_fault sip_validate(const struct sip_msg *m)
+{
+	/* In this order, so that the answer names the first thing a reader of the message would stumble over. */
+	static enum sip_fault (*const checks[])(const struct sip_msg *) = {
+		check_present, check_via, check_ruri, check_from_to, check_call_id, check_contact, check_routes, check_numbers,
+		check_content_type,
+	};
+	for (size_t i = 0; i < COUNT_OF(checks); i++) {
+		if (checks[i] == check_ruri && !sip_is_request(m))
+			continue;
+		enum sip_fault why = checks[i](m);
+		if (why)
+			return why;
+	}
+	return SIP_FAULT_NONE;
+}
+
+bool sip_answerable(const struct sip_msg *m)
+{
+	return sip_is_request(m) && m->method.n && m->method_id != SIP_ACK && !check_present(m);
+}
