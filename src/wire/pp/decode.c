@@ -347,10 +347,12 @@ static enum pp_status v2_block(struct view header, uint8_t fam, uint8_t proto, s
 	o->proto = proto;
 	o->tlvs = view_of(p + addresses, header.n - PP_V2_FIXED - addresses);
 	enum pp_reject r = tlvs_check(header, o->tlvs);
-	/* An UNSPEC block may hold addresses of an unknown form, which the receiver should ignore: not TLVs, then. */
-	if (r == PP_REJ_BAD_TLV && fam == PP_UNSPEC) {
+	/* An UNSPEC block is skipped: it may hold addresses of an unknown form, so nothing in it is taken for a TLV.  Only
+	 * a checksum that is there and wrong makes the header invalid. */
+	if (fam == PP_UNSPEC) {
 		o->tlvs = VIEW_NONE;
-		r = PP_REJ_NONE;
+		if (r == PP_REJ_BAD_TLV)
+			r = PP_REJ_NONE;
 	}
 	if (r)
 		return bad(why, r);
@@ -392,6 +394,8 @@ static enum pp_status v2_decode(struct view in, size_t max_size, struct pp_info 
 		return bad(why, PP_REJ_BAD_COMMAND);
 	if (in.n > 13 && (b[12] & 15) == PP_CMD_PROXY && (b[13] >> 4 > PP_UNIX || (b[13] & 15) > PP_DGRAM))
 		return bad(why, PP_REJ_BAD_FAMILY);
+	if (in.n > 14 && PP_V2_FIXED + ((size_t)b[14] << 8) > max_size)
+		return bad(why, PP_REJ_TOO_LARGE);
 	if (in.n < PP_V2_FIXED)
 		return in.n < max_size ? PP_MORE : bad(why, PP_REJ_TOO_LARGE);
 

@@ -66,8 +66,8 @@ struct pp_info {
 				  * both unspecified for LOCAL */
 	struct addr src, dst;    /* exactly as the header says (::ffff:a.b.c.d stays IPv6: see pp_unmap); AF_NONE if local.
 				  * Any address and port 0 are legal here: refusing one is policy */
-	struct view tlvs;        /* well-formed TLV block, CRC checked; for LOCAL informational at best, and empty when
-				  * the discarded block is not well formed */
+	struct view tlvs;        /* well-formed TLV block, CRC checked; empty for UNSPEC; for LOCAL informational at best, and
+				  * empty when the discarded block is not well formed */
 };
 
 /* What the first bytes can be, for a listener where the header is optional.
