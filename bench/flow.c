@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 #include "flow.h"
 
 #include "sip.h"

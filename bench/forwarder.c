@@ -4,7 +4,6 @@
  * socket of its own towards the platform, as a NAT would do, because that is
  * how an answer finds its way back. Batches by recvmmsg and sendmmsg, one
  * thread. What it costs is what no SIP server on this kernel can undercut. */
-#define _GNU_SOURCE
 #include "text.h"
 
 #include <arpa/inet.h>

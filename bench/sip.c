@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 #include "sip.h"
 
 #include <strings.h>
