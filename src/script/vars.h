@@ -1,0 +1,49 @@
+/* script/vars.h -- private to script/: the rows of core_vars[], by file. */
+#ifndef SCRIPT_VARS_H
+#define SCRIPT_VARS_H
+#include "script/script.h"
+
+/* A text that may be absent: an empty view is NULL. */
+static inline bool var_text(struct value *out, struct view s)
+{
+	if (!s.n)
+		return false;
+	*out = value_str(s);
+	return true;
+}
+static inline bool var_int(struct run *r, struct value *out, int64_t i)
+{
+	*out = value_int(r->tmp, (int32_t)i);
+	return true;
+}
+/* The text of an assigned value; NULL gives an empty view. */
+static inline struct view var_value_text(const struct value *v) { return value_null(v) ? VIEW_NONE : v->s; }
+/* With [*]: every value from index 0 on, joined by ", "; else one value. */
+bool var_join(struct run *r, const struct var_use *u, struct value *out, bool (*one)(struct run *, const struct var_use *, int, struct value *));
+
+/* vars_uri.c: request URI and destination */
+#define VARS_URI(V) \
+	V(ruri) V(ruri_user) V(ruri_host) V(ruri_port) V(ruri_proto) V(ruri_q) V(orig_uri) V(orig_user) V(orig_host) V(orig_port) V(orig_proto) \
+	V(duri) V(duri_host) V(duri_port) V(duri_proto) V(duri_set)
+/* vars_msg.c: headers and what stands in them */
+#define VARS_MSG(V) \
+	V(from_uri) V(from_user) V(from_host) V(from_name) V(from_tag) V(to_uri) V(to_user) V(to_host) V(to_name) V(to_tag) \
+	V(method) V(status) V(reason) V(call_id) V(cseq) V(content_length) V(content_type) V(contact) V(contact_fields) V(hdr) V(hdrcnt) V(hdr_name) \
+	V(body) V(msg_text) V(msg_len) V(msg_id) V(user_agent) V(path) V(msg_type) V(msg_is_request) \
+	V(pai_uri) V(ppi_uri) V(ppi_user) V(ppi_host) V(ppi_name) V(rpid_uri) V(diversion) V(diversion_reason) V(diversion_privacy) V(refer_to) \
+	V(auth_user) V(auth_whole) V(auth_domain) V(auth_realm) V(auth_uri) V(auth_nonce) V(auth_resp) V(auth_cnonce) V(auth_opaque) V(auth_alg) V(auth_qop) V(auth_nc) V(acc_user)
+/* vars_net.c: where it came from and goes to */
+#define VARS_NET(V) V(src_ip) V(src_port) V(socket_in) V(socket_out) V(proxy_protocol) V(wire)
+/* vars_script.c: the script's own state */
+#define VARS_SCRIPT(V) V(avp) V(msg_flag) V(msg_flags) V(bflags) V(branch_new) V(branch_uri) V(branch_duri) V(branch_path) V(branch_q) V(branch_flags) \
+	V(branch_socket) V(branch_flag) V(branch_attr) V(branch_last) V(old_branch) V(time_s) V(time_ms) V(time_start) V(time_text) V(time_format) V(pid) V(log_level) V(xlog_level) V(color)
+#define V(name) bool get_##name(struct run *r, const struct var_use *u, struct value *out);
+VARS_URI(V) VARS_MSG(V) VARS_NET(V) VARS_SCRIPT(V)
+#undef V
+typedef int var_set(struct run *r, const struct var_use *u, enum assign op, const struct value *v);
+var_set set_ruri, set_ruri_user, set_ruri_host, set_ruri_port, set_ruri_q, set_duri, set_duri_host, set_duri_port, set_socket_out, set_avp,
+	set_msg_flag, set_branch_new, set_branch_uri, set_branch_duri, set_branch_path, set_branch_q, set_branch_flags, set_branch_socket, set_branch_flag,
+	set_branch_attr, set_old_branch, set_log_level, set_xlog_level;
+typedef bool var_bind(struct script_load *l, struct view sub, int64_t *bound, struct out *err);
+var_bind bind_hdr, bind_field_contact, bind_socket_field, bind_pp_field, bind_wire_field, bind_msg_flag, bind_branch_flag, bind_old_branch;
+#endif
