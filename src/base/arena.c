@@ -70,21 +70,13 @@ void arena_thread_done(void)
 	kept.n = 0;
 }
 
-static size_t least(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
-/* Make c the chunk that is handed out from, as far as the bound lets it. */
+/* Make c the chunk that is handed out from. */
 static void arena_open(struct arena *a, struct arena_chunk *c)
 {
-	size_t room = least(c->bytes - sizeof *c, a->bound - a->used);
-
 	c->next = a->chunks;
 	a->chunks = c;
 	a->at = c->room;
-	a->end = c->room + room;
-	a->used += room;
+	a->end = (char *)c + c->bytes;
 }
 
 struct arena *arena_new(size_t bound)
@@ -95,16 +87,12 @@ struct arena *arena_new(size_t bound)
 		return NULL;
 
 	struct arena *a = (struct arena *)c->room;
-	size_t        own = (sizeof *a + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
 
 	unpoison(a, sizeof *a);
 	/* The struct's own bytes are ours, not the caller's bound. */
-	*a = (struct arena){ .bound = bound };
-	c->next = NULL;
-	a->chunks = c;
-	a->at = c->room + own;
-	a->used = least(c->bytes - sizeof *c - own, bound);
-	a->end = a->at + a->used;
+	*a = (struct arena){ .bound = bound < PTRDIFF_MAX ? bound : PTRDIFF_MAX };
+	arena_open(a, c);
+	a->at += sizeof *a;
 	return a;
 }
 
@@ -128,39 +116,46 @@ static void *alloc_apart(struct arena *a, size_t n)
 		return NULL;
 	c->next = a->chunks->next;
 	a->chunks->next = c;
-	a->used += n;
-	unpoison(c->room, n);
 	return c->room;
 }
 
-/* n bytes at p if they fit before end, else from elsewhere. */
+static void *alloc_elsewhere(struct arena *a, size_t n)
+{
+	/* Less than this is left unused at a chunk's end, so waste stays below a third. */
+	if (n > CHUNK_BYTES / 4)
+		return alloc_apart(a, n);
+
+	struct arena_chunk *c = chunk_get(CHUNK_BYTES);
+
+	if (!c)
+		return NULL;
+	arena_open(a, c);
+	a->at += n;
+	return c->room;
+}
+
+/* n bytes at p if they fit before the chunk's end, else from elsewhere. */
 static void *alloc_at(struct arena *a, char *p, size_t n)
 {
-	if (a->full)
-		return NULL;
-	if (p <= a->end && n <= (size_t)(a->end - p)) {
-		a->at = p + n;
-		unpoison(p, n);
-		return p;
-	}
-
 	void *got = NULL;
 
-	if (n > a->bound - a->used) {
-		a->full = true;
-	} else if (n > CHUNK_BYTES / 4) {
-		got = alloc_apart(a, n);
-	} else {
-		struct arena_chunk *c = chunk_get(CHUNK_BYTES);
-		if (c) {
-			arena_open(a, c);
-			a->at += n;
-			got = c->room;
-			unpoison(got, n);
+	/* One refusal is final: smaller blocks that still fit would hide it. */
+	if (a->full)
+		return NULL;
+	if (n <= a->bound - a->used) {
+		if (p <= a->end && n <= (size_t)(a->end - p)) {
+			a->at = p + n;
+			got = p;
+		} else {
+			got = alloc_elsewhere(a, n);
 		}
 	}
-	if (!got)
+	if (!got) {
 		a->full = true;
+		return NULL;
+	}
+	a->used += n;
+	unpoison(got, n);
 	return got;
 }
 

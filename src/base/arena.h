@@ -1,6 +1,6 @@
 /* base/arena.h -- memory whose lifetime has a name (a message, a transaction, a compiled script).
  * Bump allocation from chunks; nothing is freed singly.  An arena belongs to one thread at a time and may be handed on
- * whole.  Running out (over its bound, or no memory) gives NULL once and sets `full`: a counted outcome, never an abort. */
+ * whole.  Running out (over its bound, or no memory) gives NULL from then on and sets `full`: a counted outcome, never an abort. */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 #include "base/view.h"
@@ -9,11 +9,11 @@ struct arena_chunk;
 struct arena {
 	struct arena_chunk *chunks;      /* newest first */
 	char               *at, *end;    /* free bytes of the newest chunk */
-	size_t              used, bound; /* bytes given out (chunks rounded); most it may take */
+	size_t              used, bound; /* bytes given out; most it may give (chunks cost up to a third more) */
 	bool                full;        /* an allocation was refused */
 };
 
-/* A new arena that may take up to `bound` bytes; the struct itself lives in its first chunk.  NULL without memory.
+/* A new arena that may give up to `bound` bytes; the struct itself lives in its first chunk.  NULL without memory.
  * Freed chunks of the common size are kept per thread and used again: the message path touches malloc rarely. */
 struct arena *arena_new(size_t bound);
 void          arena_free(struct arena *a);                   /* NULL is fine */

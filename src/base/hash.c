@@ -97,7 +97,9 @@ static uint32_t crc_by_nibbles(const uint32_t table[16], uint32_t crc, const uns
 	return crc;
 }
 
-#if defined(__x86_64__)
+/* HASH_PORTABLE leaves the instruction out, so that its replacement can be tested where it exists. */
+#if defined(__x86_64__) && !defined(HASH_PORTABLE)
+#define HAVE_SSE42 1
 __attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t crc, const unsigned char *b, size_t n)
 {
 	uint64_t c = crc;
@@ -112,7 +114,7 @@ __attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t crc, con
 
 uint32_t crc32c(uint32_t crc, const void *p, size_t n)
 {
-#if defined(__x86_64__)
+#ifdef HAVE_SSE42
 	if (__builtin_cpu_supports("sse4.2"))
 		return ~crc32c_sse42(~crc, p, n);
 #endif
