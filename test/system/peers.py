@@ -107,18 +107,23 @@ stream {{
 SIPP_TRANSPORT = {"udp": "u1", "tcp": "t1", "tls": "t1"}
 
 
+def sipp_scenario(name):
+    """Text of a built-in scenario, without its four seconds of lingering."""
+    text = subprocess.run(["sipp", "-sd", name], capture_output=True, text=True).stdout
+    assert "<scenario" in text
+    return re.sub(r'(<timewait milliseconds=)"\d+"', r'\1"200"', text)
+
+
 def sipp(folder, name, kind, scenario, remote=None, calls=20, rate=100, words=()):
-    """A sipp process playing one of its built-in scenarios, "uac" or "uas".
-    Its exit code is 0 when every call went through.  Debian builds it without
-    TLS: for "tls" it speaks TCP and haproxy wraps it (tls_wrapper)."""
+    """A sipp process playing a built-in scenario, "uac" or "uas", or a given
+    text.  Its exit code is 0 when every call went through.  Debian builds it
+    without TLS: for "tls" it speaks TCP and haproxy wraps it (tls_wrapper)."""
     port = sipkit.free_port()
     folder = os.path.join(str(folder), name)
     os.makedirs(folder)
-    text = subprocess.run(["sipp", "-sd", scenario], capture_output=True, text=True).stdout
-    assert "<scenario" in text
     path = os.path.join(folder, "scenario.xml")
-    with open(path, "w") as f:      # its four seconds of lingering serve nobody here
-        f.write(re.sub(r'(<timewait milliseconds=)"\d+"', r'\1"200"', text))
+    with open(path, "w") as f:
+        f.write(scenario if "<scenario" in scenario else sipp_scenario(scenario))
     line = ["sipp", "-sf", path, "-t", SIPP_TRANSPORT[kind], "-i", "127.0.0.1", "-p", str(port),
             "-cp", str(sipkit.free_port()), "-m", str(calls), "-nostdin", "-trace_err",
             "-timeout", "30s", "-timeout_error", *words]

@@ -731,6 +731,8 @@ class Udp(asyncio.DatagramProtocol):
         try:
             if self.want_pp == "spp":
                 header = spp_read(data)
+            elif self.want_pp and data[:8] == b"SIP/2.0 ":
+                pass            # a response is due bare, whatever requests carry
             elif self.want_pp:
                 header = pp_read(data)
                 if self.want_pp != "any" and f"v{header.version}" != self.want_pp:
@@ -741,6 +743,9 @@ class Udp(asyncio.DatagramProtocol):
             self.violations.append(f"datagram from {source}: {e!r}: {data[:60]!r}")
             return
         payload = data[len(header.raw):] if header else data
+        if header and header.version != "spp" and payload[:8] == b"SIP/2.0 ":
+            self.violations.append(f"a response with a header from {source}: {data[:60]!r}")
+            return
         if payload.strip(b"\r\n"):
             self.on_message(UdpFlow(self, source, header), payload)
 
@@ -838,6 +843,14 @@ class Uas:
             self.endpoint.close()
         self.server = self.endpoint = None
 
+    def take_violations(self):
+        """Those so far, forgotten afterwards: one fault fails one test."""
+        found = self.violations
+        self.stopped_violations = []
+        for holder in self.conns + ([self.endpoint] if self.endpoint else []):
+            holder.violations.clear()
+        return found
+
     @property
     def violations(self):
         return (self.stopped_violations + [v for c in self.conns for v in c.violations] +
@@ -912,11 +925,35 @@ class Uas:
         self.answered.setdefault(key, []).append(text)
         link.send(text)
 
-    async def wait(self, call_id, method, count=1, timeout=PATIENCE):
+    async def hang_up(self, call_id, timeout=PATIENCE):
+        """BYE from the callee, the way the INVITE came; its final response."""
+        invite = next(s for s in self.by_call[call_id] if s.msg.method == "INVITE")
+        ok = Msg(self.answered[call_id, invite.msg.cseq, "INVITE"][-1])
+        t = self.kind.upper()
+        text = build(f"BYE {uri_of(invite.msg.get('contact'))} SIP/2.0", [
+            ("Via", f"SIP/2.0/{t} {host_text(self.host)}:{self.port};branch=z9hG4bK{os.urandom(8).hex()};rport"),
+            ("Max-Forwards", "70")] + [("Route", r) for r in ok.all("record-route")] + [
+            ("From", ok.get("to")), ("To", ok.get("from")), ("Call-ID", call_id), ("CSeq", "1 BYE")])
+        for pause in (0.5, 1, 2, timeout):
+            invite.link.send(text)
+            try:
+                return await self.reply(call_id, "BYE", pause if self.kind == "udp" else timeout)
+            except AssertionError:
+                if self.kind != "udp" or pause == timeout:
+                    raise
+
+    async def reply(self, call_id, method, timeout):
+        found = await self.wait(call_id, method, timeout=timeout,
+                                which=lambda m: m.is_response and m.status >= 200)
+        return found[0].msg
+
+    async def wait(self, call_id, method, count=1, timeout=PATIENCE,
+                   which=lambda m: not m.is_response):
         """The first `count` messages of that method in that call."""
         end = time.monotonic() + timeout
         while True:
-            found = [s for s in self.by_call.get(call_id, ()) if s.msg.method == method]
+            found = [s for s in self.by_call.get(call_id, ())
+                     if s.msg.method == method and which(s.msg)]
             if len(found) >= count:
                 return found
             left = end - time.monotonic()
@@ -976,7 +1013,10 @@ class Client:
         elif msg.is_response:
             call.inbox.put_nowait(msg)
         else:
-            call.requests.put_nowait((link, msg))
+            call.requests.append(msg)
+            self.send(build("SIP/2.0 200 OK", [("Via", v) for v in msg.all("via")] + [
+                ("From", msg.get("from")), ("To", msg.get("to")), ("Call-ID", msg.call_id),
+                ("CSeq", msg.get("cseq"))]))
 
     def send(self, payload):
         if self.kind == "udp":
@@ -990,9 +1030,12 @@ class Client:
 
     @property
     def sent_by(self):
+        """What the client believes its address is: behind a balancer nobody
+        can reach it there, everything must come back the way it went."""
         if self.kind in WEBSOCKET:
             return "browser.invalid"
-        return f"{host_text(self.local[0])}:{self.local[1]}"
+        host, port = self.real or self.local
+        return f"{host_text(host)}:{port}"
 
     @property
     def contact(self):
@@ -1013,7 +1056,7 @@ class Call:
         self.from_ = f"<sip:caller@sipkit.test>;tag=c{n}"
         self.to = f"<{uri}>"
         self.cseq, self.routes, self.target = 0, [], uri
-        self.inbox, self.requests = asyncio.Queue(), asyncio.Queue()
+        self.inbox, self.requests = asyncio.Queue(), []
         self.provisional = []
         client.calls[self.id] = self
 
@@ -1148,6 +1191,18 @@ async def answered_call(client, uri, uas, reinvite=True, headers=()):
         await uas.wait(call.id, "ACK", 2)
     bye = await call.ask("BYE")
     assert bye.status == 200, bye.start
+    return call
+
+
+async def hung_up_call(client, uri, uas):
+    """INVITE 180 200 ACK, then BYE from the callee towards the client."""
+    call = Call(client, uri)
+    ok = await call.invite()
+    assert ok.status == 200, ok.start
+    await uas.wait(call.id, "ACK")
+    bye = await uas.hang_up(call.id)
+    assert bye.status == 200, bye.start
+    assert [m.method for m in call.requests] == ["BYE"]
     return call
 
 
