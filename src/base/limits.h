@@ -33,10 +33,13 @@ enum limits {
 	CONN_CONNECT_MS        = 5000,
 	CONN_IDLE_MS           = 120000,     /* tcp_connection_lifetime */
 	CONN_MESSAGE_MS        = 4000,       /* tcp_max_msg_time: a message begun must end */
+	CONN_STALL_MS          = 30000,      /* a peer with bytes waiting that takes none: closed, its senders told */
+	CONN_DRAIN_MS          = 2000,       /* what was queued before a close may still leave */
 	CONN_OUT_BYTES         = 1 << 20,    /* queued towards one peer; over it the sender is told, then the peer closed */
 	CONN_READ_BUDGET       = 65536,      /* bytes read from one connection per turn: fairness */
 	CONN_ACCEPT_BURST      = 64,
 	HTTP_HEAD_BYTES        = 8192,       /* WebSocket upgrade request or answer */
+	HTTP_HEADERS           = 64,         /* header lines of one such head; browsers send about 20 */
 	WS_FRAME_BYTES         = MSG_MAX_BYTES,
 
 	/* loops and letters */
