@@ -159,7 +159,7 @@ static void peek_line(const struct line *line, struct sip_peek *out, bool *via)
 
 bool sip_peek(struct view in, struct sip_peek *out)
 {
-	const char *at = in.p, *end = in.p + in.n;
+	const char *at = in.p, *end = cursor_of(in).end;
 	struct start start;
 	struct line line;
 	bool via = false;

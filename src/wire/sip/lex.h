@@ -18,7 +18,7 @@ extern const uint8_t sip_class[256];
 static inline bool lex_is(char c, unsigned classes) { return sip_class[(uint8_t)c] & classes; }
 
 struct cursor { const char *p, *end; };
-static inline struct cursor cursor_of(struct view v) { return (struct cursor){ v.p, v.p + v.n }; }
+static inline struct cursor cursor_of(struct view v) { return (struct cursor){ v.p, v.n ? v.p + v.n : v.p }; }
 static inline bool cursor_at(const struct cursor *c, char want) { return c->p < c->end && *c->p == want; }
 static inline struct view cursor_rest(const struct cursor *c) { return view_of(c->p, (size_t)(c->end - c->p)); }
 static inline void lex_blanks(struct cursor *c)
@@ -57,7 +57,7 @@ static inline struct view lex_trim(const char *p, const char *end)
 /* Equal, letters in any case; the exact spelling first, as it is the common one. */
 static inline bool lex_same(struct view a, struct view b)
 {
-	return a.n == b.n && (memcmp(a.p, b.p, a.n) == 0 || view_is_ci(a, b));
+	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0 || view_is_ci(a, b));
 }
 
 /* First control byte (below SP, or DEL) at or after p; `end` when there is none.  Eight bytes a step: on a clean message it

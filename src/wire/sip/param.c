@@ -41,8 +41,8 @@ bool sip_param_next(struct view *rest, struct view *name, struct view *value)
 	if (!item.n)
 		return false;
 	struct view after = item, head = view_cut(&after, '=');
-	*name = lex_trim(head.p, head.p + head.n);
-	*value = after.n ? lex_trim(after.p, after.p + after.n) : view_of(item.p + item.n, 0);
+	*name = view_trim(head);
+	*value = after.n ? view_trim(after) : view_of(item.p + item.n, 0);
 	return true;
 }
 
@@ -74,8 +74,7 @@ bool sip_list_next(struct view *rest, struct view *item)
 
 bool sip_cseq_parse(struct view v, uint32_t *number, struct view *method)
 {
-	struct view text = lex_trim(v.p, v.p + v.n);
-	struct cursor c = cursor_of(text);
+	struct cursor c = cursor_of(view_trim(v));
 	struct view digits = lex_run(&c, C_DIGIT);
 	uint64_t sum;
 	if (!lex_number(digits, UINT32_MAX, &sum) || c.p == c.end || !lex_is(*c.p, C_BLANK))

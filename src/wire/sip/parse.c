@@ -119,9 +119,9 @@ static struct view tag_of(const struct sip_msg *m, enum sip_hdr_id id)
 enum sip_fault sip_parse(struct view bytes, bool stream, struct sip_hdr *space, size_t cap, struct sip_msg *out)
 {
 	struct pass s = { .m = out, .cap = cap, .last_other = SIP_NO_HDR, .why = SIP_FAULT_NONE };
-	const char *at = bytes.p, *end = bytes.p + bytes.n;
 	struct start start;
 	empty_index(out, bytes, space);
+	const char *at = bytes.p, *end = cursor_of(bytes).end;
 	if (!lex_start(&at, end, &start))
 		return SIP_FAULT_NOT_SIP;
 	out->start_line = start.line;
@@ -152,7 +152,7 @@ enum sip_fault sip_parse(struct view bytes, bool stream, struct sip_hdr *space, 
 
 uint16_t sip_find(const struct sip_msg *m, struct view name, uint16_t from)
 {
-	name = lex_trim(name.p, name.p + name.n);
+	name = view_trim(name);
 	enum sip_hdr_id id = sip_hdr_id(name);
 	uint16_t i = id == HDR_OTHER ? m->first_other : m->first[id];
 	while (i != SIP_NO_HDR && (i < from || (id == HDR_OTHER && !lex_same(m->hdr[i].name, name))))

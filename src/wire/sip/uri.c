@@ -103,6 +103,17 @@ static bool userinfo(struct sip_uri *u, struct view info)
 	return u->user.n && !memchr(u->password.p ? u->password.p : "", ':', u->password.n);
 }
 
+/* Bounded like parameters: comparing two URIs looks each one up in the other. */
+static bool few_headers(struct view headers)
+{
+	size_t count = 0;
+	while (headers.n && count <= URI_MAX_PARAMS) {
+		view_cut(&headers, '&');
+		count++;
+	}
+	return count <= URI_MAX_PARAMS;
+}
+
 /* Behind "sip:".  Neither part after the user may hold an '@', so the first one ends the user: RFC 4475 3.1.1.9. */
 static bool sip_body(struct sip_uri *u, struct view body)
 {
@@ -128,7 +139,7 @@ static bool sip_body(struct sip_uri *u, struct view body)
 		u->headers = view_from(rest, 1);
 		rest.n = 0;
 	}
-	return !rest.n && uri_params(u);
+	return !rest.n && uri_params(u) && few_headers(u->headers);
 }
 
 bool sip_uri_parse(struct view v, struct sip_uri *out)

@@ -14,6 +14,9 @@ static enum sip_fault check_via(const struct sip_msg *m)
 	struct sip_via via;
 	enum sip_status st;
 	unsigned count = 0;
+	for (const struct sip_hdr *h = w.h; h; h = sip_next(m, h))
+		if (!h->value.n)
+			return SIP_FAULT_BAD_VIA;
 	for (; (st = sip_walk_via(&w, &via, NULL)) == SIP_OK; count++) {
 		if (count == MSG_MAX_VIA)
 			return SIP_FAULT_TOO_MANY;
@@ -40,10 +43,20 @@ static enum sip_fault check_ruri(const struct sip_msg *m)
 	return u.headers.p ? SIP_FAULT_BAD_URI : SIP_FAULT_NONE;
 }
 
+/* Two tags would let two readers see two dialogs. */
+static bool party_ok(const struct sip_nameaddr *who)
+{
+	struct view rest = who->params, name, value;
+	unsigned tags = 0;
+	while (sip_param_next(&rest, &name, &value))
+		tags += lex_same(name, VIEW("tag"));
+	return tags <= 1 && uri_ok(who->uri);
+}
+
 static enum sip_fault check_from_to(const struct sip_msg *m)
 {
 	struct sip_nameaddr who;
-	if (!sip_from(m, &who) || !uri_ok(who.uri) || !sip_to(m, &who) || !uri_ok(who.uri))
+	if (!sip_from(m, &who) || !party_ok(&who) || !sip_to(m, &who) || !party_ok(&who))
 		return SIP_FAULT_BAD_FROM_TO;
 	return SIP_FAULT_NONE;
 }
