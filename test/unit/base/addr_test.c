@@ -1,5 +1,5 @@
-#include "unit.h"
-#include "../wall.h"
+#include "base/unit.h"
+#include "wall.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>

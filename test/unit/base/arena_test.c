@@ -1,4 +1,4 @@
-#include "unit.h"
+#include "base/unit.h"
 
 /* Memory that runs out on demand: this program is linked with malloc wrapped. */
 void *__real_malloc(size_t n);

@@ -1,4 +1,4 @@
-#include "unit.h"
+#include "base/unit.h"
 #include <pthread.h>
 
 static void counts_references(void **state)

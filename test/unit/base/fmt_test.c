@@ -1,5 +1,5 @@
-#include "unit.h"
-#include "../wall.h"
+#include "base/unit.h"
+#include "wall.h"
 
 static void say(struct out *o)
 {

@@ -1,5 +1,5 @@
-#include "unit.h"
-#include "../wall.h"
+#include "base/unit.h"
+#include "wall.h"
 
 static const struct hash_key key = { 0x0706050403020100u, 0x0f0e0d0c0b0a0908u };
 

@@ -1,4 +1,4 @@
-#include "unit.h"
+#include "base/unit.h"
 
 struct item { struct list node; struct table_node in_table; uint64_t key; bool there; };
 

@@ -1,4 +1,4 @@
-#include "unit.h"
+#include "base/unit.h"
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>

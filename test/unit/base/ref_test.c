@@ -1,4 +1,4 @@
-#include "unit.h"
+#include "base/unit.h"
 #include "base/ref.h"
 
 enum { BOUND = 100 };

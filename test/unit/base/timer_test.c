@@ -1,4 +1,4 @@
-#include "unit.h"
+#include "base/unit.h"
 
 static struct wheel wheel;
 static int          fired;

@@ -1,4 +1,4 @@
-#include "../base/unit.h"
+#include "base/unit.h"
 #include "loop/loop.h"
 #include <pthread.h>
 #include <sched.h>
