@@ -48,8 +48,14 @@ struct msg_route {
 /* Delete `len` bytes of the received message at `off`, and put `text` there.  Kept in order of offset; edits at one offset
  * keep the order in which they were made. */
 struct edit { uint32_t off, len; struct view text; struct edit *next; };
-struct edits { struct edit *first; uint16_t n; struct view body; bool new_body; /* body replaced whole */ };
 struct msg;
+struct msg_route;
+/* Header lines that depend on how a branch leaves (Record-Route): asked for when a request is laid out, put right after our Via.
+ * VIEW_NONE = the arena is full; an empty view adds nothing. */
+typedef struct view late_lines(struct msg *m, const struct msg_route *r, const struct socket_conf *from, enum transport t, void *arg, struct arena *a);
+struct late { late_lines *lines; void *arg; struct late *next; };
+struct edits { struct edit *first; uint16_t n; struct view body; bool new_body; /* body replaced whole */ struct late *late; };
+bool edit_late(struct msg *m, struct edits *e, late_lines *lines, void *arg);
 /* All return false when the arena or MSG_EDITS is exhausted, or when the bytes are not inside the message.  `text` must live
  * as long as the message (arena_copy).  Deleting the same bytes twice is one deletion. */
 bool edit_delete(struct msg *m, struct edits *e, struct view bytes);
@@ -83,6 +89,7 @@ struct msg {
 	uint32_t          flags, via_flags;
 	bool              loose_routed;        /* loose_route() found our Route: R-URI and Routes were rewritten */
 	struct view       advertised_host, advertised_port;   /* set_advertised_*; empty = none */
+	struct view       reply_lines;         /* header lines for our own replies to this request (append_to_reply) */
 	void             *avps;                /* owned by script; attached to the transaction with the message */
 	void             *ext;                 /* per-message notes of modules: see msg_note */
 };
