@@ -6,6 +6,7 @@
 struct sockaddr;
 struct sockaddr_storage;
 
+/* Address family by its IP version. */
 enum af { AF_NONE = 0, AF_V4 = 4, AF_V6 = 6 };
 struct addr {
 	uint8_t  af;        /* enum af */
@@ -24,6 +25,7 @@ enum transport transport_parse(struct view v);         /* any case; TR_NONE when
 static inline bool transport_stream(enum transport t) { return t != TR_UDP; }
 uint16_t       transport_port(enum transport t);       /* default port: 5060 5060 5061 80 443 */
 
+/* Bytes that the longest text below needs: IPv6 in brackets with port, rounded up. */
 enum { ADDR_TEXT_MAX = 64 };
 bool        addr_same(const struct addr *a, const struct addr *b);        /* address and port */
 bool        addr_same_ip(const struct addr *a, const struct addr *b);

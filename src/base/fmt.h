@@ -3,13 +3,16 @@
 #define BASE_FMT_H
 #include "base/view.h"
 
+/* Text growing in the caller's memory. */
 struct out {
 	char  *p;
 	size_t n, cap;
 	bool   full;        /* something did not fit; what is there is a prefix of the whole */
 };
+/* Start writing into `cap` bytes at p; read what is there so far. */
 static inline struct out out_to(char *p, size_t cap) { return (struct out){ p, 0, cap, false }; }
 static inline struct view out_view(const struct out *o) { return view_of(o->p, o->n); }
+/* Append; once full nothing more is added. */
 void put(struct out *o, struct view v);
 void put_char(struct out *o, char c);
 void put_u64(struct out *o, uint64_t v);

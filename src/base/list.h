@@ -8,8 +8,10 @@
 
 struct list { struct list *next, *prev; };     /* a head, or a node inside an owner */
 
+/* An empty head, or a node on no list. */
 static inline void list_init(struct list *h) { h->next = h->prev = h; }
 static inline bool list_empty(const struct list *h) { return h->next == h; }
+/* Add a node that is on no list: last, or first. */
 static inline void list_add_tail(struct list *h, struct list *n)
 {
 	n->prev = h->prev; n->next = h; h->prev->next = n; h->prev = n;

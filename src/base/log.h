@@ -5,9 +5,12 @@
 #define BASE_LOG_H
 #include "base/view.h"
 
+/* As OpenSIPS numbers them. */
 enum log_level { L_ALERT = -3, L_CRIT = -2, L_ERR = -1, L_WARN = 1, L_NOTICE = 2, L_INFO = 3, L_DBG = 4 };
+/* One call site's budget, per thread. */
 struct log_site { uint64_t second; uint32_t lines, held; };
 
+/* Lines above the level are not written; NOTICE at start.  Both from any thread. */
 void log_set_level(int level);
 int  log_get_level(void);
 /* Sinks; stderr is on at start.  `ident` must outlive the process's logging. */

@@ -2,6 +2,7 @@
 #ifndef BASE_MUST_H
 #define BASE_MUST_H
 
+/* Log what failed and abort. */
 _Noreturn void must_fail(const char *what, const char *file, int line);
 #define must(e) (__builtin_expect(!!(e), 1) ? (void)0 : must_fail(#e, __FILE__, __LINE__))
 /* The struct that embeds a member; used by intrusive lists, timers, tables. */

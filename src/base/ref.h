@@ -6,15 +6,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What a ref names; a ref of one kind never finds another's object. */
 enum ref_kind { REF_NONE, REF_CONN, REF_TXN, REF_BRANCH, REF_RUN };
 struct ref { uint16_t worker, kind; uint32_t slot, gen; };
 #define NO_REF ((struct ref){ 0 })
+/* Does it name anything; are two the same name. */
 static inline bool ref_set(struct ref r) { return r.kind != REF_NONE; }
 static inline bool ref_same(struct ref a, struct ref b)
 {
 	return a.worker == b.worker && a.kind == b.kind && a.slot == b.slot && a.gen == b.gen;
 }
 
+/* The table behind the names of one kind on one worker; private to ref.c but for its size. */
 struct slot { void *object; uint32_t gen, next_free; };
 struct slots { struct slot *slot; uint32_t count, bound, free, live; uint16_t worker, kind; };
 

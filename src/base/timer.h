@@ -9,6 +9,7 @@ struct timer {
 	uint64_t    at_ms;                      /* 0 = not armed */
 	void      (*fire)(struct timer *t);     /* disarmed before it is called; may arm itself again or free its owner */
 };
+/* 64^5 ms, twelve days, in one turn; what lies beyond is placed again when the turn is over. */
 enum { WHEEL_LEVELS = 5, WHEEL_SLOTS = 64 };
 struct wheel {
 	uint64_t    now_ms;
@@ -17,11 +18,14 @@ struct wheel {
 	uint64_t    busy[WHEEL_LEVELS];         /* bitmap of non-empty slots */
 };
 
+/* An empty wheel at now_ms. */
 void     wheel_init(struct wheel *w, uint64_t now_ms);
+/* A timer that is not armed; once, before any other use. */
 static inline void timer_init(struct timer *t, void (*fire)(struct timer *))
 {
 	list_init(&t->node); t->at_ms = 0; t->fire = fire;
 }
+/* Armed and not yet fired. */
 static inline bool timer_armed(const struct timer *t) { return t->at_ms != 0; }
 /* Arm (or move) a timer to fire at absolute `at_ms`; a time already past fires at the next advance. */
 void     timer_set(struct wheel *w, struct timer *t, uint64_t at_ms);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Empty when n is 0, whatever p says. */
 struct view {
 	const char *p;
 	size_t      n;
@@ -18,6 +19,7 @@ struct view {
 #define VIEW_ARG(v)   (int)(v).n, ((v).p ? (v).p : "")
 #define VIEW_NONE     ((struct view){ NULL, 0 })
 
+/* From a pointer and a length; from a C string (NULL gives an empty view). */
 static inline struct view view_of(const char *p, size_t n) { return (struct view){ p, n }; }
 static inline struct view view_str(const char *s) { return (struct view){ s, s ? strlen(s) : 0 }; }
 /* Bytes [off, off+n) of v, clipped to v. */
@@ -26,6 +28,7 @@ static inline struct view view_from(struct view v, size_t off) { return view_sub
 /* ASCII case folding, independent of any locale. */
 static inline char ascii_lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c; }
 
+/* Equal byte by byte. */
 static inline bool view_is(struct view a, struct view b)
 {
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
