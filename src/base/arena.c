@@ -12,11 +12,11 @@
 #ifdef ARENA_ASAN
 #include <sanitizer/asan_interface.h>
 /* Bytes not given out are poisoned and chunks never kept: an overrun or a use after the arena's end is found. */
-enum { CHUNKS_KEPT = 0 };
+enum { CHUNKS_KEPT = 0, REDZONE = 16 };
 #define poison(p, n)   ASAN_POISON_MEMORY_REGION(p, n)
 #define unpoison(p, n) ASAN_UNPOISON_MEMORY_REGION(p, n)
 #else
-enum { CHUNKS_KEPT = 256 };                     /* per thread: 2 MiB */
+enum { CHUNKS_KEPT = 256 /* per thread: 2 MiB */, REDZONE = 0 };
 #define poison(p, n)   ((void)(p), (void)(n))
 #define unpoison(p, n) ((void)(p), (void)(n))
 #endif
@@ -110,7 +110,7 @@ void arena_free(struct arena *a)
 /* A block too big for a common chunk gets one of its own, behind the one being handed out from. */
 static void *alloc_apart(struct arena *a, size_t n)
 {
-	struct arena_chunk *c = chunk_get(sizeof *c + n);
+	struct arena_chunk *c = chunk_get(sizeof *c + n + REDZONE);
 
 	if (!c)
 		return NULL;
@@ -130,7 +130,7 @@ static void *alloc_elsewhere(struct arena *a, size_t n)
 	if (!c)
 		return NULL;
 	arena_open(a, c);
-	a->at += n;
+	a->at += n + REDZONE;
 	return c->room;
 }
 
@@ -143,8 +143,8 @@ static void *alloc_at(struct arena *a, char *p, size_t n)
 	if (a->full)
 		return NULL;
 	if (n <= a->bound - a->used) {
-		if (p <= a->end && n <= (size_t)(a->end - p)) {
-			a->at = p + n;
+		if (p <= a->end && n + REDZONE <= (size_t)(a->end - p)) {
+			a->at = p + n + REDZONE;
 			got = p;
 		} else {
 			got = alloc_elsewhere(a, n);
