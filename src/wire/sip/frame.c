@@ -94,14 +94,6 @@ static enum sip_fault judge_head(struct view head, uint64_t *length)
 	return line.why ? line.why : found ? SIP_FAULT_NONE : SIP_FAULT_NO_LENGTH;
 }
 
-/* Binary noise and another protocol are refused at their first byte, a head without end at its bound. */
-static enum sip_fault judge_prefix(struct view in, size_t max)
-{
-	if (!lex_is(in.p[0], C_TOKEN))
-		return SIP_FAULT_NOT_SIP;
-	return in.n >= (max < MSG_HEAD_BYTES ? max : MSG_HEAD_BYTES) ? SIP_FAULT_TOO_LONG : SIP_FAULT_NONE;
-}
-
 enum sip_status sip_frame(struct view in, size_t max, size_t *scan, struct sip_frame *out)
 {
 	*out = (struct sip_frame){ .kind = SIP_FRAME_MESSAGE };
@@ -110,17 +102,19 @@ enum sip_status sip_frame(struct view in, size_t max, size_t *scan, struct sip_f
 	if (!(*scan & SCAN_LENGTH_KNOWN)) {
 		if (in.p[0] == '\r')
 			return line_ends(in, out);
-		size_t head = 0;
+		/* Binary noise and another protocol are refused at their first byte, a head without end at its bound. */
+		if (!lex_is(in.p[0], C_TOKEN))
+			return bad(out, SIP_FAULT_NOT_SIP, 0);
+		size_t head = 0, bound = max < MSG_HEAD_BYTES ? max : MSG_HEAD_BYTES;
 		enum sip_status st = find_head(in, scan, &head);
-		enum sip_fault why = st == SIP_OK && head <= MSG_HEAD_BYTES ? SIP_FAULT_NONE : judge_prefix(in, max);
-		if (st == SIP_BAD && !why)
-			why = SIP_FAULT_BAD_BYTE;
-		if (why)
-			return bad(out, why, refused_head(in));
+		if (st == SIP_BAD)
+			return bad(out, SIP_FAULT_BAD_BYTE, refused_head(in));
 		if (st == SIP_MORE)
-			return SIP_MORE;
+			return in.n < bound ? SIP_MORE : bad(out, SIP_FAULT_TOO_LONG, 0);
+		if (head > bound)
+			return bad(out, SIP_FAULT_TOO_LONG, head);
 		uint64_t length = 0;
-		why = judge_head(view_sub(in, 0, head), &length);
+		enum sip_fault why = judge_head(view_sub(in, 0, head), &length);
 		if (!why && length + head > max)
 			why = SIP_FAULT_TOO_LONG;
 		if (why)

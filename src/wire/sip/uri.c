@@ -244,6 +244,8 @@ static bool headers_agree(struct view mine, struct view theirs)
 
 bool sip_uri_same(const struct sip_uri *a, const struct sip_uri *b)
 {
+	if (view_is(a->whole, b->whole))      /* the common case, and the only one where a repeated parameter can match */
+		return true;
 	if (!lex_same(a->scheme_text, b->scheme_text))
 		return false;
 	if (a->scheme != SCHEME_SIP && a->scheme != SCHEME_SIPS && a->scheme != SCHEME_TEL)

@@ -100,6 +100,8 @@ static void test_uri_same(void **state)
 		{ "sip:carol@chicago.com", "sip:carol@chicago.com?Subject=next%20meeting", false },
 		{ "sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4", false },
 		{ "sip:a@h", "sips:a@h", false },
+		{ "sip:h;x=1;x=2", "sip:h;x=1;x=2", true },
+		{ "sip:h;x=1;x=2", "sip:h;x=2;x=1", false },
 		{ "sip:a@h", "sip:h", false },
 		{ "sip:a:x@h", "sip:a:X@h", false },
 		{ "sip:a:@h", "sip:a@h", false },
