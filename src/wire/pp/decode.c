@@ -269,11 +269,13 @@ static enum pp_status v1_line(struct view in, struct pp_info *o, size_t *used, e
 
 static enum pp_status v1_decode(struct view in, size_t max_size, struct pp_info *o, size_t *used, enum pp_reject *why)
 {
-	struct view line = { in.p, in.n < PP_V1_MAX ? in.n : PP_V1_MAX };
-	enum pp_status s = v1_line(line, o, used, why);
+	size_t near = PP_V1_MAX - 1;
+	enum pp_status s = v1_line(view_of(in.p, in.n < near ? in.n : near), o, used, why);
 
-	/* Without a CR as byte 106 the CR LF can no longer end within 107. */
-	if (s == PP_MORE && (in.n >= PP_V1_MAX || (in.n == PP_V1_MAX - 1 && in.p[in.n - 1] != '\r')))
+	/* Only a CR as byte 106 leaves room for its LF as byte 107, the last that counts. */
+	if (s == PP_MORE && in.n > near && in.p[near - 1] == '\r')
+		s = v1_line(view_of(in.p, PP_V1_MAX), o, used, why);
+	if (s == PP_MORE && in.n >= near && (in.n > near || in.p[near - 1] != '\r'))
 		return bad(why, PP_REJ_TOO_LONG);
 	if ((s == PP_OK && *used > max_size) || (s == PP_MORE && in.n >= max_size))
 		return bad(why, PP_REJ_TOO_LARGE);
