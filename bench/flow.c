@@ -160,6 +160,15 @@ void flow_attach(struct flow *f, struct net *net)
 	}
 }
 
+void flow_free(struct flow *f)
+{
+	free(f->ringing.at);
+	free(f->talking.at);
+	free(f->calls);
+	free(f->contact);
+	free(f);
+}
+
 /* ---- the open list ---------------------------------------------------- */
 
 /* splitmix64: only uniqueness matters. Never 0. */

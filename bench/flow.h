@@ -57,6 +57,9 @@ struct flow;
 struct flow *flow_new(const struct flow_config *config);
 void flow_attach(struct flow *f, struct net *net);
 
+/* Free it; the net is the caller's. */
+void flow_free(struct flow *f);
+
 /* net_in_fn: `arg` is the flow. */
 void flow_in(void *arg, struct link *l, const struct sockaddr_in *from, struct view msg);
 

@@ -44,6 +44,7 @@ struct bytes {
 struct link_io {
 	struct net *net;
 	struct link *self;
+	struct link_io *next; /* every socket there was, for net_free() */
 	int fd;
 	bool listener, ws, queued, want_out;
 	SSL *ssl;
@@ -59,6 +60,7 @@ struct net {
 	net_in_fn *fn;
 	void *arg;
 	struct link *clients;
+	struct link_io *all;
 	unsigned platform_links;
 	SSL_CTX *tls;
 	struct link_io **dirty;
@@ -136,6 +138,8 @@ static void io_init(struct net *net, struct link *l, int fd, bool stream)
 	l->io->net = net;
 	l->io->self = l;
 	l->io->fd = fd;
+	l->io->next = net->all;
+	net->all = l->io;
 	l->io->mask = 0x9e3779b9u * (l->id + 1);
 	if (getsockname(fd, (struct sockaddr *)&l->local, &n) < 0)
 		die("getsockname");
@@ -279,6 +283,39 @@ void net_connect(struct net *net, const struct net_clients *spec)
 	}
 }
 
+/* ---- the end ---------------------------------------------------------- */
+
+static void link_close(struct link_io *io)
+{
+	if (io->fd < 0)
+		return;
+	SSL_free(io->ssl);
+	close(io->fd);
+	free(io->out.p);
+	free(io->rest.p);
+	io->fd = -1;
+	io->ssl = NULL;
+	io->out = io->rest = (struct bytes){ NULL, 0, 0 };
+}
+
+void net_free(struct net *net)
+{
+	while (net->all) {
+		struct link_io *io = net->all;
+		net->all = io->next;
+		link_close(io);
+		free(io->batch);
+		if (!io->self->client)
+			free(io->self);
+		free(io);
+	}
+	SSL_CTX_free(net->tls);
+	close(net->epoll);
+	free(net->clients);
+	free(net->dirty);
+	free(net);
+}
+
 /* ---- sending ---------------------------------------------------------- */
 
 static void link_lost(struct link_io *io)
@@ -288,14 +325,9 @@ static void link_lost(struct link_io *io)
 	io->self->dead = true;
 	io->net->counts.broken++;
 	epoll_ctl(io->net->epoll, EPOLL_CTL_DEL, io->fd, NULL);
-	SSL_free(io->ssl);
-	io->ssl = NULL;
+	link_close(io);
 	/* Or the next connection's SSL_get_error() reads this one's error. */
 	ERR_clear_error();
-	close(io->fd);
-	free(io->out.p);
-	free(io->rest.p);
-	io->out = io->rest = (struct bytes){ NULL, 0, 0 };
 }
 
 static void batch_flush(struct link_io *io)

@@ -45,6 +45,9 @@ struct net_counts {
 /* A new set of sockets; `fn` gets every message. */
 struct net *net_new(net_in_fn *fn, void *arg);
 
+/* Close and free everything; no link may be used afterwards. */
+void net_free(struct net *net);
+
 /* Open the platform's side: a UDP socket or a TCP listener on `at`. */
 void net_platform(struct net *net, enum transport transport, const struct sockaddr_in *at);
 

@@ -297,5 +297,8 @@ int main(int argc, char **argv)
 	print_result(&o, f, net, us);
 	if (o.hold)
 		wait_for_line();
-	return flow_counts(f)->failed ? 1 : 0;
+	int bad = flow_counts(f)->failed ? 1 : 0;
+	net_free(net);
+	flow_free(f);
+	return bad;
 }
