@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/view.h"
 
+/* The outcomes of a parser; see http_parse_request. */
 enum http_status { HTTP_OK, HTTP_MORE, HTTP_BAD };
 
 /* Why a head was refused: enumerator, counter name, status to answer a request with. */
@@ -22,13 +23,16 @@ enum http_status { HTTP_OK, HTTP_MORE, HTTP_BAD };
 	X(TOO_MANY_HEADERS, "too_many_headers", 431) \
 	X(TOO_LARGE,        "too_large",        431)
 #define HTTP_REJECT_ENUM_(id, name, status) HTTP_REJ_##id,
+/* HTTP_REJ_NONE is no refusal. */
 enum http_reject { HTTP_REJ_NONE, HTTP_REJECTS(HTTP_REJECT_ENUM_) HTTP_REJ_COUNT };
 #undef HTTP_REJECT_ENUM_
 
 /* Counter name of a reason; "none" for HTTP_REJ_NONE. */
 struct view http_reject_name(enum http_reject why);
 
+/* One header line. */
 struct http_header { struct view name, value; };     /* value without white space around it; may be empty */
+/* A parsed head; large: keep it on the stack of one call, not in a connection. */
 struct http_head {
 	struct view        method, target;           /* request; empty in a response */
 	uint16_t           status;                   /* response, 100..999; 0 in a request */
@@ -49,6 +53,7 @@ enum http_status http_parse_response(struct view in, size_t max_size, struct htt
 
 /* Value of the only header of that name (any case).  False when it is absent or there is more than one. */
 bool   http_only(const struct http_head *h, struct view name, struct view *value);
+/* How many headers of that name there are. */
 size_t http_count(const struct http_head *h, struct view name);
 /* True if the comma-separated list of all headers of that name holds the token; `fold` compares in any case. */
 bool   http_lists(const struct http_head *h, struct view name, struct view token, bool fold);
@@ -69,6 +74,7 @@ bool   http_lists(const struct http_head *h, struct view name, struct view token
 	X(NO_ORIGIN,      "no_origin",      403, "Origin is required") \
 	X(BAD_ORIGIN,     "bad_origin",     403, "Origin is not allowed")
 #define WS_REFUSAL_ENUM_(id, name, status, text) WS_REF_##id,
+/* WS_UPGRADE is no refusal. */
 enum ws_refusal { WS_UPGRADE, WS_REFUSALS(WS_REFUSAL_ENUM_) WS_REF_COUNT };
 #undef WS_REFUSAL_ENUM_
 
@@ -87,8 +93,10 @@ struct ws_policy {
 	size_t             n;
 	bool               require_origin;    /* also refuse clients that send none (only browsers must) */
 };
+/* One Origin value against one pattern. */
 bool ws_origin_matches(struct view origin, struct view pattern);
 
+/* What an acceptable request brings. */
 struct ws_offer { struct view key, host, origin, target; };    /* origin may be empty */
 
 /* Judge a parsed request.  WS_UPGRADE fills *offer; otherwise *offer is untouched.  A plain GET (a browser, a probe) comes
@@ -97,17 +105,25 @@ enum ws_refusal ws_check_request(const struct http_head *h, const struct ws_poli
 
 /* ---- keys; RFC 6455 sections 4.1 and 4.2.2 ---- */
 
+/* Lengths of Sec-WebSocket-Key and Sec-WebSocket-Accept, always the same. */
 enum { WS_KEY_BYTES = 24, WS_ACCEPT_BYTES = 28 };
-typedef void ws_sha1(struct view in, uint8_t digest[20]);       /* SHA-1 belongs to the TLS library, not to this room */
+/* SHA-1 of `in`; it belongs to the TLS library, not to this room. */
+typedef void ws_sha1(struct view in, uint8_t digest[20]);
+/* The answer to a key of WS_KEY_BYTES. */
 void ws_accept(struct view key, ws_sha1 *sha1, char out[WS_ACCEPT_BYTES]);
-void ws_key(const uint8_t nonce[16], char out[WS_KEY_BYTES]);   /* nonce: fresh random bytes */
+/* A key from fresh random bytes. */
+void ws_key(const uint8_t nonce[16], char out[WS_KEY_BYTES]);
 
-/* ---- writing; each false, with nothing written, when it does not fit (every answer fits in WS_ANSWER_BYTES) ---- */
+/* ---- writing; each false, with nothing written, when it does not fit ---- */
 
+/* Room for any answer below. */
 enum { WS_ANSWER_BYTES = 512 };
-bool ws_write_upgrade(struct out *o, const char accept[WS_ACCEPT_BYTES]);    /* 101, subprotocol sip */
-bool ws_write_refusal(struct out *o, enum ws_refusal why);                   /* with Connection: close */
-bool http_write_reject(struct out *o, enum http_reject why);                 /* the same for a head that did not parse */
+/* 101 with subprotocol sip. */
+bool ws_write_upgrade(struct out *o, const char accept[WS_ACCEPT_BYTES]);
+/* The refusal's status, Connection: close, and its text as body. */
+bool ws_write_refusal(struct out *o, enum ws_refusal why);
+/* The same for a head that did not parse. */
+bool http_write_reject(struct out *o, enum http_reject why);
 /* The client's request.  `host` as it goes into Host (IPv6 in brackets, port unless default), `target` begins with '/',
  * `origin` may be empty.  Also false when one of them holds a byte that cannot stand there. */
 bool ws_write_request(struct out *o, struct view host, struct view target, struct view origin, const char key[WS_KEY_BYTES]);
@@ -123,9 +139,11 @@ bool ws_write_request(struct out *o, struct view host, struct view target, struc
 	X(PROTOCOL,   "protocol")        /* not exactly "sip", RFC 7118 section 4 */ \
 	X(EXTENSIONS, "extensions")      /* none were offered */
 #define WS_FAILURE_ENUM_(id, name) WS_FAIL_##id,
+/* WS_OPEN is no failure. */
 enum ws_failure { WS_OPEN, WS_FAILURES(WS_FAILURE_ENUM_) WS_FAIL_COUNT };
 #undef WS_FAILURE_ENUM_
-struct view ws_failure_name(enum ws_failure why);               /* WS_OPEN is "open" */
+/* Counter name; WS_OPEN is "open". */
+struct view ws_failure_name(enum ws_failure why);
 
 /* Judge the parsed answer to our request; `accept` is ws_accept() of the key we sent. */
 enum ws_failure ws_check_answer(const struct http_head *h, const char accept[WS_ACCEPT_BYTES]);

@@ -6,6 +6,7 @@
 #define WIRE_PP_H
 #include "base/addr.h"
 #include "base/fmt.h"
+#include "base/limits.h"
 #include "base/view.h"
 
 /* Why a header was refused: enumerator, counter name, one line for the operator. */
@@ -28,6 +29,7 @@
 	X(BAD_CRC,        "bad_crc",        "version 2: CRC32C does not match")
 
 #define PP_REJECT_ENUM_(id, name, text) PP_REJ_##id,
+/* PP_REJ_NONE is no refusal; counters are indexed by it. */
 enum pp_reject { PP_REJ_NONE, PP_REJECTS(PP_REJECT_ENUM_) PP_REJ_COUNT };
 #undef PP_REJECT_ENUM_
 
@@ -35,6 +37,7 @@ enum pp_reject { PP_REJ_NONE, PP_REJECTS(PP_REJECT_ENUM_) PP_REJ_COUNT };
 struct view pp_reject_name(enum pp_reject why);
 struct view pp_reject_text(enum pp_reject why);
 
+/* The outcomes of a decoder; see pp_decode. */
 enum pp_status { PP_OK, PP_MORE, PP_BAD };
 
 /* Versions a caller is willing to read.  SPP exists for datagrams only: never accept it on a stream. */
@@ -44,20 +47,23 @@ enum pp_accept {
 	PP_ACCEPT_DGRAM = PP_ACCEPT_V1 | PP_ACCEPT_V2 | PP_ACCEPT_SPP,
 };
 
+/* Numbers as on the wire; specification 2.2, except PP_SPP. */
 enum pp_version { PP_NONE = 0, PP_V1 = 1, PP_V2 = 2, PP_SPP = 3 };   /* PP_NONE: no header was read */
 enum pp_cmd     { PP_CMD_LOCAL = 0, PP_CMD_PROXY = 1 };
 enum pp_family  { PP_UNSPEC = 0, PP_INET = 1, PP_INET6 = 2, PP_UNIX = 3 };
 enum pp_proto   { PP_PROTO_UNSPEC = 0, PP_STREAM = 1, PP_DGRAM = 2 };
 
+/* Lengths in bytes. */
 enum {
-	PP_V1_MAX       = 107,        /* version 1 line with CRLF, specification 2.1 */
+	PP_V1_MAX       = PP_V1_BYTES,
 	PP_V2_FIXED     = 16,         /* signature, version/command, family/transport, length */
 	PP_V2_PLAIN_MAX = 16 + 36,    /* version 2 over IPv6 without TLVs */
 	PP_SPP_BYTES    = 38,
 	PP_UNIQUE_ID_MAX = 128,
-	PP_HEADER_MAX   = 16 + 65535, /* what the length field can say */
+	PP_HEADER_MAX   = PP_SIZE_MAX,
 };
 
+/* What one header says. */
 struct pp_info {
 	uint8_t     version;     /* enum pp_version */
 	uint8_t     cmd;         /* enum pp_cmd; UNKNOWN of version 1 counts as LOCAL, SPP is always PROXY */
@@ -93,6 +99,7 @@ void pp_unmap(struct pp_info *info);
 
 /* ---- TLVs ---- */
 
+/* Specification 2.2.1 to 2.2.8; the custom range is shared by vendors. */
 enum pp_tlv_type {
 	PP_TLV_ALPN = 0x01, PP_TLV_AUTHORITY = 0x02, PP_TLV_CRC32C = 0x03, PP_TLV_NOOP = 0x04, PP_TLV_UNIQUE_ID = 0x05,
 	PP_TLV_SSL = 0x20, PP_TLV_SSL_VERSION = 0x21, PP_TLV_SSL_CN = 0x22, PP_TLV_SSL_CIPHER = 0x23,
@@ -101,6 +108,7 @@ enum pp_tlv_type {
 	PP_TLV_CUSTOM_FIRST = 0xe0, PP_TLV_CUSTOM_LAST = 0xef,
 	PP_TLV_GCP = 0xe0, PP_TLV_AWS = 0xea, PP_TLV_AZURE = 0xee,
 };
+/* One TLV; the value may be empty. */
 struct pp_tlv { uint8_t type; struct view value; };
 
 /* Take the next TLV off *rest.  False at the end, and at a TLV that overruns (then *rest is not empty). */
@@ -108,6 +116,7 @@ bool pp_tlv_next(struct view *rest, struct pp_tlv *out);
 /* Value of the first TLV of that type, which may be empty; false when there is none. */
 bool pp_tlv_find(struct view tlvs, uint8_t type, struct view *value);
 
+/* Bits of pp_ssl.client: TLS in use, certificate on this connection, certificate in this session. */
 enum pp_ssl_client { PP_SSL_TLS = 1, PP_SSL_CERT_CONN = 2, PP_SSL_CERT_SESS = 4 };
 struct pp_ssl {
 	uint8_t     client;      /* bits of enum pp_ssl_client */
@@ -130,6 +139,7 @@ void pp_put_text_or_hex(struct out *o, struct view v);
 
 /* ---- facts by name, as the script asks for them: $proxy_protocol(name) ---- */
 
+/* Enumerator and name of every field. */
 #define PP_FIELDS(X) \
 	X(SRC_IP, "src_ip") X(SRC_PORT, "src_port") X(DST_IP, "dst_ip") X(DST_PORT, "dst_port") X(AF, "af") \
 	X(VERSION, "version") X(CMD, "cmd") X(PROTO, "proto") X(AUTHORITY, "authority") X(ALPN, "alpn") \
@@ -137,6 +147,7 @@ void pp_put_text_or_hex(struct out *o, struct view v);
 	X(SSL_VERIFIED, "ssl_verified") X(AWS_VPCE, "aws_vpce") X(AZURE_LINKID, "azure_linkid") X(GCP_PSC, "gcp_psc") \
 	X(TLV, "tlv")
 #define PP_FIELD_ENUM_(id, name) PP_FIELD_##id,
+/* PP_FIELD_COUNT stands for no field. */
 enum pp_field { PP_FIELDS(PP_FIELD_ENUM_) PP_FIELD_COUNT };
 #undef PP_FIELD_ENUM_
 
@@ -160,6 +171,7 @@ struct pp_ssl_out {
 	bool        verified;                /* and it was verified; without a certificate never written as verified */
 	struct view version, cn, cipher, sig_alg, key_alg, group, sig_scheme, client_cert;
 };
+/* One version 2 header to be written. */
 struct pp_out {
 	bool                     local;      /* our own traffic: 20 00 0000 and nothing else */
 	uint8_t                  proto;      /* PP_STREAM or PP_DGRAM: the client's transport */
