@@ -77,8 +77,8 @@ static enum sip_fault judge_head(struct view head, uint64_t *length)
 	struct start start;
 	struct line line;
 	bool found = false;
-	if (!lex_start(&at, end, &start))
-		return SIP_FAULT_NOT_SIP;
+	bool whole = lex_start(&at, end, &start);
+	must(whole);          /* find_head() saw the empty line */
 	if (start.why == SIP_FAULT_NOT_SIP || start.why == SIP_FAULT_BAD_BYTE)
 		return start.why;
 	while (lex_line(&at, end, &line) == LINE_HEADER) {

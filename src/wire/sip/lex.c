@@ -42,8 +42,7 @@ const char *lex_control(const char *p, const char *end)
 bool lex_quoted(struct cursor *c, struct view *out)
 {
 	const char *from = c->p;
-	if (!cursor_at(c, '"'))
-		return false;
+	must(cursor_at(c, '"'));
 	for (const char *p = from + 1; p < c->end; p++) {
 		if (*p == '\\') {
 			p++;

@@ -63,7 +63,7 @@ static inline bool lex_same(struct view a, struct view b)
 /* First control byte (below SP, or DEL) at or after p; `end` when there is none.  Eight bytes a step: on a clean message it
  * stops at line ends only, so finding the lines and proving them clean is one pass. */
 const char *lex_control(const char *p, const char *end);
-/* A quoted string at the cursor, quotes included; false when it does not end. */
+/* The quoted string that begins at the cursor, quotes included; false when it does not end. */
 bool lex_quoted(struct cursor *c, struct view *out);
 /* Decimal digits only, at most `max`. */
 bool lex_number(struct view v, uint64_t max, uint64_t *out);

@@ -12,6 +12,7 @@ enum sip_method { SIP_INVITE = 1, SIP_CANCEL = 2, SIP_ACK = 4, SIP_BYE = 8, SIP_
 	SIP_PUBLISH = 8192, SIP_OTHER = 16384 };   /* the bit values OpenSIPS shows as the integer of $rm */
 enum sip_method sip_method_of(struct view v);              /* case-sensitive, RFC 3261 7.1 */
 
+/* A header by its name; HDR_OTHER for one that headers.def does not list. */
 enum sip_hdr_id {
 #define H(id, name, compact, list, single) HDR_##id,
 #include "wire/sip/headers.def"
@@ -63,6 +64,7 @@ struct view sip_reason_phrase(uint16_t status);             /* "OK" for 200 ...;
 
 /* ---- the message --------------------------------------------------------------------------------------------- */
 
+/* Ends a chain of headers: no such index. */
 enum { SIP_NO_HDR = 0xffff };
 struct sip_hdr {
 	struct view name;        /* as written, trimmed */
@@ -116,6 +118,7 @@ bool           sip_answerable(const struct sip_msg *m);
 
 /* ---- framing and peeking -------------------------------------------------------------------------------------- */
 
+/* Decoded; the input ends first (or a list is used up); malformed. */
 enum sip_status { SIP_OK, SIP_MORE, SIP_BAD };
 enum sip_frame_kind { SIP_FRAME_MESSAGE, SIP_FRAME_PING /* CRLFCRLF, RFC 5626 3.5.1 */, SIP_FRAME_CRLF /* single: a pong, or noise */ };
 struct sip_frame { enum sip_frame_kind kind; size_t used; enum sip_fault why; };
@@ -135,6 +138,7 @@ bool sip_peek(struct view in, struct sip_peek *out);
 
 /* ---- values ---------------------------------------------------------------------------------------------------- */
 
+/* SCHEME_OTHER: well formed, and nothing viaduct routes by itself. */
 enum sip_scheme { SCHEME_SIP, SCHEME_SIPS, SCHEME_TEL, SCHEME_URN, SCHEME_OTHER };
 struct sip_uri {
 	struct view     whole, scheme_text;

@@ -133,10 +133,14 @@ static const struct sample samples[] = {
 	M("star contact in OPTIONS", WHOLE "Contact: *" L LEN(0) L, BAD_CONTACT, OK),
 	M("star and another", "REGISTER sip:c SIP/2.0" L REST("REGISTER") "Contact: *" L "m: <sip:a@b>" L LEN(0) L, BAD_CONTACT, OK),
 	M("broken Contact", WHOLE "Contact: <sip:a@b" L LEN(0) L, BAD_CONTACT, OK),
+	M("Contact whose URI is broken", WHOLE "Contact: <sip:@h>" L LEN(0) L, BAD_CONTACT, OK),
 	M("broken Route", WHOLE "Route: sip" L LEN(0) L, BAD_HEADER, OK),
 	M("Max-Forwards 256", WHOLE "Max-Forwards: 256" L LEN(0) L, BAD_MAX_FORWARDS, OK),
 	M("Max-Forwards a word", WHOLE "Max-Forwards: many" L LEN(0) L, BAD_MAX_FORWARDS, OK),
 	M("Expires 2^32", WHOLE "Expires: 4294967296" L LEN(0) L, BAD_NUMBER, OK),
+	M("Content-Type with a tail", WHOLE "c: text/plain x" L LEN(0) L, BAD_HEADER, OK),
+	M("Content-Type with an empty parameter", WHOLE "c: text/plain;" L LEN(0) L, BAD_HEADER, OK),
+	M("Route whose URI is broken", WHOLE "Route: <sip:>" L LEN(0) L, BAD_HEADER, OK),
 	M("Content-Type without a subtype", WHOLE "c: text" L LEN(0) L, BAD_HEADER, OK),
 };
 #undef M

@@ -1,6 +1,6 @@
 /* Framing on a stream: one reading of every length, at every split, in linear time (requirements S3, 4.1). */
 #include "messages.h"
-#include "../../wall.h"
+#include "wall.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -200,6 +200,11 @@ static void test_bounds(void **state)
 	assert_int_equal(f.why, SIP_FAULT_TOO_LONG);
 	scan = 0;
 	assert_int_equal(sip_frame(view_of(text, 1000), 1000, &scan, &f), SIP_BAD);
+	/* An end that comes too late is no better than none. */
+	memcpy(text + MSG_HEAD_BYTES, L L, 4);
+	assert_int_equal(frame(view_of(text, MSG_HEAD_BYTES + 4), &f), SIP_BAD);
+	assert_int_equal(f.why, SIP_FAULT_TOO_LONG);
+	assert_int_equal(f.used, MSG_HEAD_BYTES + 4);
 }
 
 /* The search never goes back: what was looked at is not looked at again, and a known length is only compared. */

@@ -1,6 +1,6 @@
 /* Parsing whole messages: verdicts, the index, every prefix against a wall. */
 #include "messages.h"
-#include "../../wall.h"
+#include "wall.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -161,6 +161,10 @@ static void test_walk(void **state)
 		assert_ptr_equal(h, &m.hdr[i < 2 ? m.first[HDR_ROUTE] : m.last[HDR_ROUTE]]);
 	}
 	assert_int_equal(sip_walk_nameaddr(&w, &hop, &h), SIP_MORE);
+	struct sip_via via;
+	w = sip_walk(&m, HDR_VIA);
+	assert_int_equal(sip_walk_via(&w, &via, &h), SIP_OK);
+	assert_ptr_equal(h, sip_first(&m, HDR_VIA));
 	w = sip_walk(&m, HDR_PATH);
 	assert_int_equal(sip_walk_nameaddr(&w, &hop, NULL), SIP_MORE);
 }
@@ -196,6 +200,13 @@ static void test_bounds(void **state)
 	size_t uri = strlen("sip:@c");
 	assert_int_equal(judge(stretched("OPTIONS sip:", "u", URI_MAX_BYTES - uri, tail), &m), SIP_FAULT_NONE);
 	assert_int_equal(judge(stretched("OPTIONS sip:", "u", URI_MAX_BYTES - uri + 1, tail), &m), SIP_FAULT_URI_TOO_LONG);
+
+	const char *version = " sip:a SIP/2.0" L REST("OPTIONS") L;
+	size_t start = strlen(" sip:a SIP/2.0" L);
+	sip_parse(stretched("", "m", MSG_START_LINE_BYTES - start, version), false, space, COUNT_OF(space), &m);
+	assert_int_equal(m.method.n, MSG_START_LINE_BYTES - start);
+	assert_int_equal(judge(stretched("", "m", MSG_START_LINE_BYTES - start, version), &m), SIP_FAULT_CSEQ_METHOD);
+	assert_int_equal(judge(stretched("", "m", MSG_START_LINE_BYTES - start + 1, version), &m), SIP_FAULT_TOO_LONG);
 
 	const char *via = ",SIP/2.0/UDP b;branch=z9hG4bK2", *after = L FROM TO CALL CSEQ("OPTIONS") L;
 	const char *top = OPT "Via: SIP/2.0/UDP a;branch=z9hG4bK1";

@@ -1,6 +1,6 @@
 /* The messages of RFC 4475 and RFC 5118 against test/corpus/torture/expect.json; argv[1] is that folder. */
 #include "wire/sip/sip.h"
-#include "../../wall.h"
+#include "wall.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>

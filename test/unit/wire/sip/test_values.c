@@ -1,6 +1,6 @@
 /* Header values: URIs, name-addr, Via, parameters, lists, CSeq, folds. */
 #include "wire/sip/sip.h"
-#include "../../wall.h"
+#include "wall.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -26,6 +26,7 @@ static const struct { struct view in; const char *user, *password, *host; unsign
 	{ V("sip:*21%23@h_1.example."), "*21%23", "", "h_1.example.", 0, "", "" },
 	{ V("sip:#31#123@h"), "#31#123", "", "h", 0, "", "" },
 	{ V("sip:3f2a9c"), "", "", "3f2a9c", 0, "", "" },
+	{ V("sip:h;;%61bcdefghijklmnopqrstuvwxyz=1;;b?&x=y"), "", "", "h", 0, ";%61bcdefghijklmnopqrstuvwxyz=1;;b", "&x=y" },
 	{ V("sip:h;"), "", "", "h", 0, "", "" },
 	{ V("tel:+1-201-555-0123;phone-context=example.com"), "+1-201-555-0123", "", "", 0, "phone-context=example.com", "" },
 	{ V("urn:service:sos"), "service:sos", "", "", 0, "", "" },
@@ -100,6 +101,7 @@ static void test_uri_same(void **state)
 		{ "sip:carol@chicago.com", "sip:carol@chicago.com?Subject=next%20meeting", false },
 		{ "sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4", false },
 		{ "sip:a@h", "sips:a@h", false },
+		{ "sip:h;;a=1?&x=y", "sip:h;a=1?x=y", true },
 		{ "sip:h;x=1;x=2", "sip:h;x=1;x=2", true },
 		{ "sip:h;x=1;x=2", "sip:h;x=2;x=1", false },
 		{ "sip:a@h", "sip:h", false },
