@@ -1,0 +1,157 @@
+/* viaduct: the process from the command line to the last signal. */
+#include "main/main.h"
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#ifndef VIADUCT_VERSION
+#error "VIADUCT_VERSION comes from the build"
+#endif
+
+enum { EXIT_BAD_CONFIG = 255 };      /* what OpenSIPS's -C gives the shell */
+
+static bool fail(const char *what, const char *which)
+{
+	fprintf(stderr, "viaduct: %s %s: %s\n", what, which, strerror(errno));
+	return false;
+}
+
+static bool enter_dirs(const struct options *o)
+{
+	if (o->chroot_dir && (chroot(o->chroot_dir) != 0 || chdir("/") != 0))
+		return fail("cannot change root to", o->chroot_dir);
+	if (o->workdir && chdir(o->workdir) != 0)
+		return fail("cannot enter", o->workdir);
+	return true;
+}
+
+static bool drop_privileges(const struct options *o)
+{
+	const struct passwd *u = o->user ? getpwnam(o->user) : NULL;
+	const struct group *g = o->group ? getgrnam(o->group) : NULL;
+
+	if ((o->user && !u) || (o->group && !g)) {
+		fprintf(stderr, "viaduct: no such %s: %s\n", o->user && !u ? "user" : "group", o->user && !u ? o->user : o->group);
+		return false;
+	}
+	if (!u && !g)
+		return true;
+	gid_t gid = g ? g->gr_gid : u->pw_gid;
+	if (setgroups(0, NULL) != 0 || setgid(gid) != 0)
+		return fail("cannot take group", o->group ? o->group : o->user);
+	if (u && setuid(u->pw_uid) != 0)
+		return fail("cannot become", o->user);
+	return true;
+}
+
+static bool write_pid(const struct options *o)
+{
+	FILE *f = o->pidfile ? fopen(o->pidfile, "we") : NULL;
+
+	if (!o->pidfile)
+		return true;
+	if (!f)
+		return fail("cannot write", o->pidfile);
+	fprintf(f, "%d\n", (int)getpid());
+	return fclose(f) == 0 || fail("cannot write", o->pidfile);
+}
+
+/* Every connection is a descriptor: take as many as the system lets us. */
+static void raise_files(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+		r.rlim_cur = r.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &r);
+	}
+}
+
+static void block_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGHUP);
+	sigaddset(set, SIGUSR1);
+	sigaddset(set, SIGUSR2);
+	pthread_sigmask(SIG_BLOCK, set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/* TERM and INT end the process, USR1 prints the counters; HUP and USR2 are heard and ignored, as operators' scripts expect. */
+static void serve(const struct process *p, const sigset_t *signals)
+{
+	for (;;) {
+		int sig;
+		if (sigwait(signals, &sig) != 0)
+			continue;
+		if (sig == SIGTERM || sig == SIGINT)
+			return;
+		if (sig == SIGUSR1)
+			boot_counters(p);
+	}
+}
+
+static int run(const struct options *o, struct script *s)
+{
+	char reason[1024];
+	struct out err = out_to(reason, sizeof reason);
+	sigset_t signals;
+
+	raise_files();
+	if (o->background && daemon(1, 0) != 0) {
+		fail("cannot go to the background", "");
+		return EXIT_FAILURE;
+	}
+	block_signals(&signals);
+	struct process *p = boot_start(s, &err);
+	if (!p) {
+		fprintf(stderr, "viaduct: " VIEW_FMT "\n", VIEW_ARG(out_view(&err)));
+		return EXIT_FAILURE;
+	}
+	if (!write_pid(o) || !drop_privileges(o)) {
+		boot_stop(p);
+		return EXIT_FAILURE;
+	}
+	const struct core_conf *c = script_conf(s);
+	fprintf(stderr, "viaduct " VIADUCT_VERSION " ready: %u worker%s", c->workers, c->workers == 1 ? "" : "s");
+	for (size_t i = 0; i < c->net.nsockets; i++)
+		fprintf(stderr, "%s" VIEW_FMT, i ? " " : ", ", VIEW_ARG(c->net.sockets[i].text));
+	fputs("\n", stderr);
+	serve(p, &signals);
+	boot_stop(p);
+	return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o;
+	struct arena *keep = NULL;
+
+	if (!options_read(argc, argv, &o))
+		return EXIT_BAD_CONFIG;
+	if (o.help || o.version) {
+		if (o.help)
+			options_help();
+		else
+			puts("viaduct " VIADUCT_VERSION);
+		return EXIT_SUCCESS;
+	}
+	if (!enter_dirs(&o))
+		return EXIT_FAILURE;
+	struct script *s = boot_load(&o, &keep);
+	int rc = !s ? EXIT_BAD_CONFIG : EXIT_SUCCESS;
+	if (s && o.check)
+		fputs("viaduct: the configuration is good\n", stderr);
+	else if (s)
+		rc = run(&o, s);
+	if (s)
+		script_free(s);
+	arena_free(keep);
+	arena_thread_done();
+	return rc;
+}
