@@ -93,6 +93,14 @@ bool lex_param(struct cursor *c, struct view *name, struct view *value)
 	return value->n != 0;
 }
 
+bool lex_list_end(struct cursor *c)
+{
+	if (lex_sep(c, ','))
+		return c->p != c->end;
+	lex_blanks(c);
+	return c->p == c->end;
+}
+
 /* Labels are not empty, and what looks like an IPv4 address must be one. */
 static bool name_ok(struct view host)
 {

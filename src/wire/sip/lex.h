@@ -69,6 +69,8 @@ bool lex_quoted(struct cursor *c, struct view *out);
 bool lex_number(struct view v, uint64_t max, uint64_t *out);
 /* ";name[=value]" after the ';' and its blanks: strict, a name is demanded.  True with the cursor behind it. */
 bool lex_param(struct cursor *c, struct view *name, struct view *value);
+/* Behind an element of a comma list: a comma with something after it, or the end. */
+bool lex_list_end(struct cursor *c);
 /* host [":" port] of a URI or a sent-by: name, IPv4 or [IPv6]; blanks around the colon only if `loose`. */
 bool lex_hostport(struct cursor *c, bool loose, struct view *host, struct view *port_text, uint16_t *port);
 /* Every % is followed by two hexadecimal digits. */

@@ -93,14 +93,8 @@ enum sip_status sip_nameaddr_next(struct view *rest, struct sip_nameaddr *out)
 	if (!element(&c, out) || !params(&c, &out->params))
 		return SIP_BAD;
 	out->whole = lex_trim(from, c.p);
-	if (lex_sep(&c, ',')) {
-		if (c.p == c.end)
-			return SIP_BAD;
-	} else {
-		lex_blanks(&c);
-		if (c.p != c.end)
-			return SIP_BAD;
-	}
+	if (!lex_list_end(&c))
+		return SIP_BAD;
 	*rest = cursor_rest(&c);
 	return SIP_OK;
 }

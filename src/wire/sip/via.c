@@ -111,14 +111,8 @@ enum sip_status sip_via_next(struct view *rest, struct sip_via *out)
 	if (!element(&c, out))
 		return SIP_BAD;
 	out->whole = view_of(from, (size_t)(c.p - from));
-	if (lex_sep(&c, ',')) {
-		if (c.p == c.end)
-			return SIP_BAD;
-	} else {
-		lex_blanks(&c);
-		if (c.p != c.end)
-			return SIP_BAD;
-	}
+	if (!lex_list_end(&c))
+		return SIP_BAD;
 	*rest = cursor_rest(&c);
 	return SIP_OK;
 }
