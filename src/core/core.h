@@ -38,6 +38,8 @@ struct msg_route {
 	struct view path;                        /* Route set to push: "<sip:..>, <..>"; empty = none */
 	const struct socket_conf *socket;        /* $socket_out forced; NULL = choose */
 	struct ref  flow;                        /* connection to use (from a flow token); NO_REF = choose */
+	const struct origin *peer;               /* this branch goes back to a client of ours (flow token): never a PROXY header, its SPP
+	                                          * tuple; NULL = towards an upstream */
 	uint32_t    bflags;
 	int16_t     q;                           /* 0..1000, -1 unset */
 	struct view attr;                        /* "name=value" lines of $msg.branch.attr, opaque to the core */
@@ -158,7 +160,9 @@ bool worker_receive(struct worker *w, struct buf *bytes, struct view msg, const 
 /* Build a message from bytes for requests we originate ourselves or for tests: parsed, not validated; NULL on a fault. */
 struct msg *msg_new(struct worker *w, struct buf *bytes, struct view v, const struct origin *o, enum sip_fault *why);
 
+/* The address book of n workers; join each once; at() gives the worker, or NULL before it joined. */
 struct workers *workers_new(uint16_t n);
+void            workers_free(struct workers *all);
 void            workers_join(struct workers *all, struct worker *w);
 struct worker  *workers_at(struct workers *all, uint16_t id);
 
@@ -212,6 +216,13 @@ struct view laid_flat(const struct laid *l, struct arena *a);
 void reply_target(const struct msg *request, struct target *out);
 /* Where a received reply goes next, by its second Via (stateless): false when there is none or it is unusable. */
 bool reply_target_via(const struct msg *reply, struct target *out);
+/* Flow tokens (RFC 5626 5.2): a way back to a client as signed text, to be carried in our own Via or Record-Route. `t` is what
+ * reply_target() gives; buf has FLOW_TEXT_MAX bytes. */
+enum { FLOW_TEXT_MAX = 160 };
+struct flow_home { struct target t; struct origin client; };   /* t.client is not set: point it at `client` where it is kept */
+struct view flow_write(const struct worker *w, const struct target *t, char *buf);
+/* False: not made by us, or for a socket that is gone. */
+bool        flow_read(const struct worker *w, struct view text, struct flow_home *out);
 /* Send our own reply statelessly (sl).  */
 enum send_result msg_reply(const struct msg *request, const struct own_reply *r);
 /* A deterministic To tag for stateless replies of this request (same for retransmissions). buf: 32 bytes. */

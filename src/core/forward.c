@@ -35,79 +35,17 @@ enum send_result msg_reply(const struct msg *m, const struct own_reply *r)
 	return sent;
 }
 
-/* ---- the way back of a stateless forward --------------------------------------------------------------------------------- */
-
 /* Our Via carries the flow that the request came by, signed: the reply must take it even where the client's own Via would lead
  * elsewhere (a load balancer in between, a connection that cannot be opened from here). */
-enum { BACK_FIXED = 16, BACK_MAX = BACK_FIXED + 16, BACK_CHECK = 8, BACK_TEXT = 3 + 2 * (BACK_MAX + BACK_CHECK) };
-
-static uint64_t be(const uint8_t *p, size_t n)
-{
-	uint64_t v = 0;
-
-	for (size_t i = 0; i < n; i++)
-		v = v << 8 | p[i];
-	return v;
-}
-
-static uint8_t *to_be(uint8_t *p, uint64_t v, size_t n)
-{
-	for (size_t i = n; i-- > 0; v >>= 8)
-		p[i] = (uint8_t)v;
-	return p + n;
-}
-
-static size_t ip_bytes(uint8_t af)
-{
-	return af == AF_V6 ? 16 : 4;
-}
-
 static struct view back_write(const struct worker *w, const struct target *t, char *buf)
 {
-	uint8_t    raw[BACK_MAX + BACK_CHECK], *p = raw;
-	struct out o = out_to(buf, BACK_TEXT);
+	char       text[FLOW_TEXT_MAX];
+	struct out o = out_to(buf, FLOW_TEXT_MAX + 3);
 
-	*p++ = (uint8_t)(t->transport << 4 | (t->flow_only ? 8 : 0) | t->to.af);
-	p = to_be(p, t->from->index, 2);
-	p = to_be(p, t->flow.worker, 2);
-	*p++ = (uint8_t)t->flow.kind;
-	p = to_be(p, t->flow.slot, 4);
-	p = to_be(p, t->flow.gen, 4);
-	p = to_be(p, t->to.port, 2);
-	memcpy(p, t->to.ip, ip_bytes(t->to.af));
-	p += ip_bytes(t->to.af);
-	p = to_be(p, siphash(w->key, raw, (size_t)(p - raw)), BACK_CHECK);
 	put(&o, VIEW(";i="));
-	put_hex(&o, raw, (size_t)(p - raw));
+	put(&o, flow_write(w, t, text));
 	must(!o.full);
 	return out_view(&o);
-}
-
-static bool back_read(const struct worker *w, struct view text, struct target *t)
-{
-	uint8_t raw[BACK_MAX + BACK_CHECK];
-	size_t  n = text.n / 2;
-
-	if (text.n % 2 || (n != BACK_FIXED + 4 + BACK_CHECK && n != BACK_FIXED + 16 + BACK_CHECK))
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		int hi = hex_value(text.p[2 * i]), lo = hex_value(text.p[2 * i + 1]);
-		if (hi < 0 || lo < 0)
-			return false;
-		raw[i] = (uint8_t)(hi << 4 | lo);
-	}
-	n -= BACK_CHECK;
-
-	uint8_t af = raw[0] & 7;
-	size_t  index = be(raw + 1, 2);
-
-	if (siphash(w->key, raw, n) != be(raw + n, BACK_CHECK) || n != BACK_FIXED + ip_bytes(af) || index >= w->conf->net.nsockets)
-		return false;
-	*t = (struct target){ .transport = raw[0] >> 4, .from = &w->conf->net.sockets[index], .downstream = true, .flow_only = raw[0] & 8,
-		.flow = { .worker = (uint16_t)be(raw + 3, 2), .kind = raw[5], .slot = (uint32_t)be(raw + 6, 4), .gen = (uint32_t)be(raw + 10, 4) },
-		.to = { .af = af, .port = (uint16_t)be(raw + 14, 2) } };
-	memcpy(t->to.ip, raw + BACK_FIXED, ip_bytes(af));
-	return true;
 }
 
 /* ---- requests --------------------------------------------------------------------------------------------------------------- */
@@ -133,9 +71,10 @@ static enum send_result forward_to(struct forward *f, enum transport transport, 
 	struct msg           *m = f->m;
 	struct worker        *w = m->w;
 	struct branch_cookie  c = branch_stateless(m, &f->route);
-	char                  branch[BRANCH_TEXT_MAX], back[BACK_TEXT];
+	char                  branch[BRANCH_TEXT_MAX], back[FLOW_TEXT_MAX + 3];
 	struct target         t = { .transport = transport, .to = *to, .flow = f->route.flow, .flow_only = ref_set(f->route.flow),
-		.downstream = ref_set(f->route.flow), .client = &m->origin, .sni = f->sni }, home;
+		.downstream = ref_set(f->route.flow) || f->route.peer,
+		.client = f->route.peer ? f->route.peer : &m->origin, .sni = f->sni }, home;
 	struct laid           laid;
 
 	t.from = net_pick_socket(&w->conf->net, f->route.socket, m->origin.socket, transport, to);
@@ -205,11 +144,15 @@ enum send_result forward_request(struct msg *m, const struct msg_route *r)
 
 enum send_result forward_reply(struct msg *m)
 {
-	struct target t;
-	struct laid   laid;
+	struct target    t;
+	struct flow_home home;
+	struct laid      laid;
 
 	must(!sip_is_request(&m->sip));
-	if (!back_read(m->w, m->via.i, &t) && !reply_target_via(m, &t)) {
+	if (flow_read(m->w, m->via.i, &home)) {
+		t = home.t;
+		t.client = &home.client;
+	} else if (!reply_target_via(m, &t)) {
 		count(m->w, COREC_drop_replies);
 		return SEND_ERROR;
 	}

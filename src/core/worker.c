@@ -19,6 +19,11 @@ struct workers *workers_new(uint16_t n)
 	return all;
 }
 
+void workers_free(struct workers *all)
+{
+	free(all);
+}
+
 void workers_join(struct workers *all, struct worker *w)
 {
 	must(w->id < all->n && !all->at[w->id]);
