@@ -35,6 +35,8 @@ enum limits {
 	CONN_MESSAGE_MS        = 4000,       /* tcp_max_msg_time: a message begun must end */
 	CONN_STALL_MS          = 30000,      /* a peer with bytes waiting that takes none: closed, its senders told */
 	CONN_DRAIN_MS          = 2000,       /* what was queued before a close may still leave */
+	TLS_SESSIONS           = 4096,       /* of our own connections, kept per worker to be resumed */
+	TLS_TICKET_ROTATE_MS   = 3600000,    /* a ticket key seals for so long, and opens for as long again */
 	CONN_OUT_BYTES         = 1 << 20,    /* queued towards one peer; over it the sender is told, then the peer closed */
 	CONN_READ_BUDGET       = 65536,      /* bytes read from one connection per turn: fairness */
 	CONN_ACCEPT_BURST      = 64,
@@ -55,6 +57,7 @@ enum limits {
 	TXN_T4_MS              = 5000,
 	TXN_MAX                = 1 << 19,    /* per worker: beyond it 503 with Retry-After */
 	TXN_RETRY_AFTER_S      = 10,
+	TXN_BRANCHES           = 64,         /* of one transaction, all rounds of serial forking together */
 
 	/* DNS */
 	DNS_TIMEOUT_MS         = 5000,

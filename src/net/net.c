@@ -1,0 +1,169 @@
+/* net/net.c -- one worker's net: its sockets, its end-of-turn work, and the door through which everything is sent. */
+#include "net/stage.h"
+
+static bool before_sleep(struct loop_hook *h)
+{
+	struct net *n = container_of(h, struct net, hook);
+
+	report_run(n);
+	conn_run_lists(n);
+	udp_flush_all(n);
+	/* Burying a connection makes reports, whose hearers may send again. */
+	return !list_empty(&n->reports) || !list_empty(&n->flush) || !list_empty(&n->again);
+}
+
+const char *send_result_text(enum send_result r)
+{
+	static const char *const text[] = { [SEND_OK] = "sent", [SEND_NO_SOCKET] = "no socket for that transport and family",
+		[SEND_TOO_BIG] = "too large for a datagram", [SEND_FULL] = "the peer does not read", [SEND_DEAD] = "the connection is gone",
+		[SEND_REFUSED] = "connection refused", [SEND_TIMEOUT] = "timed out", [SEND_ERROR] = "the system refused" };
+
+	must((size_t)r < COUNT_OF(text));
+	return text[r];
+}
+
+enum send_result net_send(struct net *n, const struct target *t, const struct iovec *iov, int niov, struct ref report)
+{
+	size_t total = 0;
+
+	must(t->transport < TR_COUNT);
+	for (int i = 0; i < niov; i++)
+		total += iov[i].iov_len;
+	if (t->transport == TR_UDP)
+		return udp_send(n, t, iov, niov, total, report);
+	if (total > n->conf->max_message)
+		return SEND_TOO_BIG;
+	if (t->flow.kind == REF_CONN && t->flow.worker != n->id)
+		return letter_send(n, t, iov, niov, total, report);
+	return pool_send(n, t, iov, niov, total, report);
+}
+
+static bool open_sockets(struct net *n, struct out *err)
+{
+	for (size_t i = 0; i < n->conf->nsockets; i++) {
+		const struct socket_conf *s = &n->conf->sockets[i];
+		must(s->index == i);
+		if ((s->transport == TR_TLS || s->transport == TR_WSS) && !n->conf->tls) {
+			putf(err, VIEW_FMT ": no TLS certificates are configured", VIEW_ARG(s->text));
+			return false;
+		}
+		if (s->transport == TR_UDP) {
+			n->udp[i] = udp_open(n, s, err);
+			if (!n->udp[i])
+				return false;
+		} else {
+			n->listeners[i] = listener_open(n, s, err);
+			if (!n->listeners[i])
+				return false;
+		}
+	}
+	return true;
+}
+
+static bool make_tables(struct net *n)
+{
+	size_t count = n->conf->nsockets + 1;
+
+	slots_init(&n->conns, n->id, REF_CONN, n->conf->max_conns);
+	n->udp = calloc(count, sizeof *n->udp);
+	n->listeners = calloc(count, sizeof *n->listeners);
+	n->scratch = malloc(SCRATCH_BYTES);
+	n->flows = udp_flows_new(n);
+	n->tls = tls_worker_new(n);
+	return table_init(&n->by_peer, 64) && table_init(&n->by_key, 64) && n->udp && n->listeners && n->scratch && n->flows && n->tls;
+}
+
+struct net *net_new(struct loop *l, uint16_t id, const struct net_conf *c, const struct net_events *ev, struct net_peers *peers,
+	struct hash_key key, struct out *err)
+{
+	must(id < WORKERS_MAX && id < peers->n);
+	struct net *n = calloc(1, sizeof *n);
+	if (!n) {
+		putf(err, "no memory");
+		return NULL;
+	}
+	n->loop = l;
+	n->id = id;
+	n->conf = c;
+	n->ev = *ev;
+	n->peers = peers;
+	n->key = key;
+	list_init(&n->all);
+	list_init(&n->flush);
+	list_init(&n->again);
+	list_init(&n->reports);
+	list_init(&n->udp_flush);
+	list_init(&n->hook.node);
+	n->hook.before_sleep = before_sleep;
+	loop_hook_add(l, &n->hook);
+	if (!make_tables(n)) {
+		putf(err, "no memory");
+		net_free(n);
+		return NULL;
+	}
+	if (!open_sockets(n, err)) {
+		net_free(n);
+		return NULL;
+	}
+	peers->net[id] = n;
+	return n;
+}
+
+void net_free(struct net *n)
+{
+	if (!n)
+		return;
+	n->ending = true;
+	if (n->peers->net[n->id] == n)
+		n->peers->net[n->id] = NULL;
+	for (size_t i = 0; i < n->conf->nsockets; i++) {
+		if (n->udp && n->udp[i])
+			udp_close(n->udp[i]);
+		if (n->listeners && n->listeners[i])
+			listener_close(n->listeners[i]);
+	}
+	while (!list_empty(&n->all)) {
+		struct conn *c = container_of(n->all.next, struct conn, all_node);
+		if (!c->closing)
+			conn_flush(c);
+		conn_kill(c);
+	}
+	report_run(n);
+	loop_hook_del(n->loop, &n->hook);
+	udp_flows_free(n->flows);
+	udp_rx_free(n);
+	ws_spare_free(n);
+	tls_worker_free(n->tls);
+	table_done(&n->by_peer);
+	table_done(&n->by_key);
+	slots_done(&n->conns);
+	free(n->udp);
+	free(n->listeners);
+	free(n->scratch);
+	free(n);
+}
+
+void net_resume(struct net *n, struct ref r)
+{
+	struct conn *c = ref_set(r) ? conn_of(n, r) : NULL;
+
+	if (!c || !c->paused)
+		return;
+	c->paused = false;
+	conn_again(c);
+}
+
+bool net_close(struct net *n, struct ref r)
+{
+	struct conn *c = ref_set(r) ? conn_of(n, r) : NULL;
+
+	if (!c)
+		return false;
+	conn_fail(c, NETC_COUNT, SEND_OK);
+	return true;
+}
+
+const struct net_counts *net_counts(const struct net *n)
+{
+	return &n->counts;
+}
