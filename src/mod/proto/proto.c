@@ -2,10 +2,10 @@
  * Sending never blocks here, so the parameters that bound blocking are accepted and mean nothing. */
 #include "mod/mod.h"
 
-struct proto_conf { int64_t port, pong, require_origin, handshake_ms, tls_handshake_ms, cert_check; struct view resource; };
+struct proto_conf { int64_t pong, require_origin, handshake_ms, tls_handshake_ms, cert_check; struct view resource; };
 
 #define AT(field) offsetof(struct proto_conf, field)
-#define PORT(name, dflt)     { name, PARAM_INT, AT(port), dflt, "port of sockets and destinations that name none", NULL }
+#define PORT(name, dflt)     { name, PARAM_IGNORED_INT, 0, dflt, "accepted: write the port into socket=", NULL }
 #define PONG(name)           { name, PARAM_INT, AT(pong), "1", "answer CRLFCRLF with CRLF", NULL }
 #define ACCEPTED(name, dflt) { name, PARAM_IGNORED_INT, 0, dflt, "accepted: nothing blocks here", NULL }
 #define TRACE                { "trace_destination", PARAM_IGNORED_STR, 0, NULL, "accepted: needs a tracing module", NULL }, \
