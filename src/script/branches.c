@@ -1,4 +1,4 @@
-#include "script/branches.h"
+#include "script/rows.h"
 
 int branch_count(const struct run *r)
 {

@@ -1,6 +1,5 @@
 /* Functions of the core: flags, request URI, destination, Via handling, sockets, stateless forwarding (opensips-language.md 12). */
-#include "script/branches.h"
-#include "script/vars.h"
+#include "script/rows.h"
 
 static int yes(bool ok) { return ok ? SCRIPT_TRUE : SCRIPT_FALSE; }
 

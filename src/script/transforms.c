@@ -1,6 +1,6 @@
 /* Transformations of strings and lists: {s.*} {csv.*} {param.*} {re.subst}; opensips-language.md section 11.
  * Each takes a value and turns it into another; false is NULL. */
-#include "script/transforms.h"
+#include "script/rows.h"
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 

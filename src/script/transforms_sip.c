@@ -1,5 +1,5 @@
 /* Transformations that take SIP values and addresses apart: {uri.*} {via.*} {nameaddr.*} {ip.*} {sdp.*}; opensips-language.md 11. */
-#include "script/transforms.h"
+#include "script/rows.h"
 
 /* An empty part of a parsed value is an absent one: NULL. */
 static bool part(struct value *v, struct view s)

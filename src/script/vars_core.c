@@ -1,6 +1,6 @@
 /* The core's variables: one row each, names and aliases as operators write them (opensips-language.md 10.1, 17).  The variables that the
  * virtual machine keeps itself ($var, $param, $return, $rc, $route, $cfg_line, $argv, $err) stand in vm_vars.c. */
-#include "script/vars.h"
+#include "script/rows.h"
 
 #define READ(name, fn, help)          { name, get_##fn, NULL, NULL, 0, help }
 #define WRITE(name, fn, help)         { name, get_##fn, set_##fn, NULL, 0, help }

@@ -1,5 +1,5 @@
 /* Variables that read the received message: they see what arrived, never the edits (opensips-language.md 10.1, 10.2). */
-#include "script/vars.h"
+#include "script/rows.h"
 
 bool var_join(struct run *r, const struct var_use *u, struct value *out, bool (*one)(struct run *, const struct var_use *, int, struct value *))
 {

@@ -1,5 +1,5 @@
 /* Variables that say where a message came from and where it goes: both peers, always (design D4). */
-#include "script/vars.h"
+#include "script/rows.h"
 
 bool get_src_ip(struct run *r, const struct var_use *u, struct value *out)
 {

@@ -1,6 +1,5 @@
 /* Variables of the script's own state: AVPs, flags, branches, time, levels (opensips-language.md 10.1). */
-#include "script/branches.h"
-#include "script/vars.h"
+#include "script/rows.h"
 #include <time.h>
 #include <unistd.h>
 

@@ -1,5 +1,5 @@
 /* Variables of the request URI and the destination: read and written at once (opensips-language.md 10.1, 10.2). */
-#include "script/vars.h"
+#include "script/rows.h"
 
 /* The URI behind $ru; false in replies and when it does not decode. */
 static bool current(struct run *r, struct sip_uri *u)

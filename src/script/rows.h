@@ -1,7 +1,38 @@
-/* script/vars.h -- private to script/: the rows of core_vars[], by file. */
-#ifndef SCRIPT_VARS_H
-#define SCRIPT_VARS_H
+/* script/rows.h -- private to script/: what the engine's own rows (variables, transformations, functions) share.
+ * A second private header beside ast.h, because the rows and the compiler know nothing of each other but script.h. */
+#ifndef SCRIPT_ROWS_H
+#define SCRIPT_ROWS_H
 #include "script/script.h"
+
+/* ---- branches.c: the destination set of a message; index 0 is the R-URI branch, added ones follow ------------------------ */
+
+/* Branch by index; negative counts from the end (-1 = last).  NULL when there is none. */
+struct msg_route *branch_at(struct run *r, int index);
+int               branch_count(const struct run *r);                 /* with the R-URI branch; 0 in replies */
+/* Append a branch to that URI; `like` gives what it inherits (NULL = nothing). NULL when full or the URI is not one. */
+struct msg_route *branch_append(struct run *r, struct view uri, const struct msg_route *like);
+bool              branch_remove(struct run *r, int added);           /* index among the added ones */
+
+/* ---- transforms.c ---------------------------------------------------------------------------------------------------------- */
+
+bool transform_set(struct value *v, struct view s);                       /* a text; false when it is VIEW_NONE */
+bool transform_int(struct run *r, struct value *v, int64_t i);
+bool transform_room(struct run *r, struct out *o, size_t cap);            /* writing space in the message's memory */
+bool transform_done(struct value *v, const struct out *o);                /* what was written becomes the value */
+
+/* Rows of core_transforms[] that stand in transforms_sip.c. */
+#define TRANSFORMS_SIP(T) \
+	T(uri_user) T(uri_host) T(uri_passwd) T(uri_port) T(uri_params) T(uri_param) T(uri_headers) T(uri_transport) T(uri_ttl) \
+	T(uri_uparam) T(uri_maddr) T(uri_method) T(uri_lr) T(uri_r2) T(uri_schema) \
+	T(via_name) T(via_version) T(via_transport) T(via_host) T(via_port) T(via_comment) T(via_params) T(via_param) T(via_branch) \
+	T(via_received) T(via_rport) \
+	T(nameaddr_name) T(nameaddr_uri) T(nameaddr_len) T(nameaddr_param) T(nameaddr_params) \
+	T(ip_pton) T(ip_ntop) T(ip_isip) T(ip_isip4) T(ip_isip6) T(ip_family) T(ip_matches) T(ip_isprivate) T(sdp_line)
+#define T(name) bool name(struct run *r, struct value *v, const struct value *a, int n);
+TRANSFORMS_SIP(T)
+#undef T
+
+/* ---- the rows of core_vars[], by file ---------------------------------------------------------------------------------------- */
 
 /* A text that may be absent: an empty view is NULL. */
 static inline bool var_text(struct value *out, struct view s)
