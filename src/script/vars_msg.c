@@ -24,19 +24,19 @@ bool var_join(struct run *r, const struct var_use *u, struct value *out, bool (*
 
 /* ---- From, To ------------------------------------------------------------------------------------------------------ */
 
-static bool party(bool (*which)(const struct sip_msg *, struct sip_nameaddr *), struct run *r, struct sip_nameaddr *na, struct sip_uri *u)
+static bool address_of(bool (*which)(const struct sip_msg *, struct sip_nameaddr *), struct run *r, struct sip_nameaddr *na, struct sip_uri *u)
 {
 	return r->msg && which(&r->msg->sip, na) && (!u || sip_uri_parse(na->uri, u));
 }
 #define PARTY(party) \
 	bool get_##party##_uri(struct run *r, const struct var_use *use, struct value *out) \
-	{ struct sip_nameaddr na; return party(sip_##party, r, &na, NULL) && var_text(out, na.uri); } \
+	{ struct sip_nameaddr na; return address_of(sip_##party, r, &na, NULL) && var_text(out, na.uri); } \
 	bool get_##party##_name(struct run *r, const struct var_use *use, struct value *out) \
-	{ struct sip_nameaddr na; return party(sip_##party, r, &na, NULL) && var_text(out, na.display); } \
+	{ struct sip_nameaddr na; return address_of(sip_##party, r, &na, NULL) && var_text(out, na.display); } \
 	bool get_##party##_user(struct run *r, const struct var_use *use, struct value *out) \
-	{ struct sip_nameaddr na; struct sip_uri u; return party(sip_##party, r, &na, &u) && var_text(out, u.user); } \
+	{ struct sip_nameaddr na; struct sip_uri u; return address_of(sip_##party, r, &na, &u) && var_text(out, u.user); } \
 	bool get_##party##_host(struct run *r, const struct var_use *use, struct value *out) \
-	{ struct sip_nameaddr na; struct sip_uri u; return party(sip_##party, r, &na, &u) && var_text(out, u.host); } \
+	{ struct sip_nameaddr na; struct sip_uri u; return address_of(sip_##party, r, &na, &u) && var_text(out, u.host); } \
 	bool get_##party##_tag(struct run *r, const struct var_use *use, struct value *out) \
 	{ return r->msg && var_text(out, r->msg->sip.party##_tag); }
 PARTY(from)
@@ -346,6 +346,6 @@ bool get_acc_user(struct run *r, const struct var_use *u, struct value *out)
 
 	if (credential(r, VIEW("username"), &user) && credential(r, VIEW("realm"), &realm))
 		return var_text(out, arena_fmt(r->tmp, VIEW_FMT "@" VIEW_FMT, VIEW_ARG(user), VIEW_ARG(realm)));
-	return party(sip_from, r, &na, &uri)
+	return address_of(sip_from, r, &na, &uri)
 	       && var_text(out, arena_fmt(r->tmp, VIEW_FMT "@" VIEW_FMT, VIEW_ARG(uri.user), VIEW_ARG(uri.host)));
 }
