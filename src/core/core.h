@@ -71,6 +71,7 @@ bool edit_body(struct msg *m, struct edits *e, struct view body);               
 
 struct worker;
 struct txn;
+/* Via rules of one message, set by the script (set_via_handling). */
 enum msg_via { VIA_FORCE_RPORT = 1, VIA_ADD_LOCAL_RPORT = 2, VIA_REPLY_TO_VIA = 4, VIA_FORCE_TCP_ALIAS = 8 };
 
 struct msg {
@@ -95,6 +96,7 @@ struct msg {
 	void             *avps;                /* owned by script; attached to the transaction with the message */
 	void             *ext;                 /* per-message notes of modules: see msg_note */
 };
+/* One more reference; give one back (NULL is fine): with the last one the arena, its bytes and its facts go. */
 struct msg *msg_ref(struct msg *m);
 void        msg_unref(struct msg *m);
 /* A small keyed note that a module keeps with a message (key: address of a static of the module). NULL when absent. */
@@ -113,6 +115,7 @@ const struct addr *msg_source(const struct msg *m);
 	C(inbox_full, "messages refused because the owner's inbox was full") C(arena_full, "messages that ran out of memory bound") \
 	C(replies_sent, "replies generated") C(stray_replies, "replies without our Via") C(loops, "requests refused as loops") \
 	C(bare_forged, "bare datagrams that were not replies to us")
+/* Index into worker.counts. */
 enum core_counter {
 #define C(name, help) COREC_##name,
 	CORE_COUNTERS(C)
@@ -192,6 +195,7 @@ struct view core_sent_by(const struct core_conf *c, const struct socket_conf *s,
 
 /* ---- layout: one message laid out for sending ------------------------------------------------------------------------------------------- */
 
+/* The pieces of one message, to be sent or flattened before the arena goes. */
 enum { LAYOUT_IOV = 64 };
 struct laid { struct iovec iov[LAYOUT_IOV]; int n; size_t bytes; };   /* flattened by itself into the arena when it needs more pieces */
 

@@ -3,6 +3,7 @@
 #define MOD_H
 #include "script/script.h"
 
+/* Slot of a module in core_conf.mod and worker.mod. */
 enum mod_id {
 #define M(name) MOD_##name,
 #include "mod/modules.def"

@@ -10,6 +10,7 @@
 
 /* ---- configuration: immutable, shared by all workers, part of a snapshot ------------------------------------------ */
 
+/* Whether a listener reads PROXY headers, design section 3. */
 enum pp_mode { PP_MODE_OFF, PP_MODE_ALLOW, PP_MODE_REQUIRE };
 enum pp_udp  { PP_UDP_DATAGRAM, PP_UDP_FIRST, PP_UDP_SPP };   /* proxy_protocol_udp, reference 7.3 */
 
@@ -159,6 +160,7 @@ const struct socket_conf *net_find_socket(const struct net_conf *c, struct view 
 	C(pp_untrusted, "PROXY header from an untrusted sender") C(pp_refused_source, "senders refused by require_proxy_protocol") \
 	C(pp_unexpected, "PROXY header on a socket without the option") C(pp_timeout, "PROXY header did not arrive in time") \
 	C(pp_stacked, "second PROXY header") C(pp_flow_full, "UDP flow memory full") C(letters_out, "messages handed to another worker's connection")
+/* Index into net_counts.c. */
 enum net_counter {
 #define C(name, help) NETC_##name,
 	NET_COUNTERS(C)

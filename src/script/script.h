@@ -19,6 +19,7 @@ bool         value_true(const struct value *v);                         /* truth
 
 /* ---- a run: one execution of a top route ---------------------------------------------------------------------------------- */
 
+/* Where a statement stands, as bits; with its word in the language ("route", "failure_route", ...). */
 enum route_type { ROUTE_REQUEST = 1, ROUTE_FAILURE = 2, ROUTE_ONREPLY = 4, ROUTE_BRANCH = 8, ROUTE_LOCAL = 16, ROUTE_ERROR = 32,
 	ROUTE_STARTUP = 64, ROUTE_TIMER = 128, ROUTE_EVENT = 256, ROUTE_ANY = 511 };
 struct view route_type_name(enum route_type t);
@@ -55,6 +56,7 @@ bool        run_start_number(struct run *r, int number);
 
 /* ---- variables ------------------------------------------------------------------------------------------------------------- */
 
+/* How a variable is indexed: $x, $(x[2]), $(x[*]), $(x[append]). */
 enum var_index { IDX_NONE, IDX_NUMBER, IDX_ALL, IDX_APPEND };
 struct var_use { struct view sub; int64_t bound; enum var_index kind; int index; };   /* one access, everything evaluated */
 enum assign { ASSIGN_SET /* = */, ASSIGN_REPLACE /* := */ };      /* compound operators arrive computed as ASSIGN_SET */
@@ -220,7 +222,9 @@ const struct script *worker_script(const struct worker *w);
 
 /* ---- regular expressions (PCRE2 with match limits, POSIX-ERE meaning where the language says so) ---------------------------------------------- */
 
+/* Compile; `posix` translates POSIX extended syntax. NULL with a sentence in err. */
 struct regex *regex_new(struct view pattern, bool icase, bool posix, struct out *err);
+/* NULL is fine. */
 void          regex_free(struct regex *re);
 /* Release this thread's matching memory (thread exit). */
 void          regex_thread_done(void);
