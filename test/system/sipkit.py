@@ -326,7 +326,7 @@ class Msg:
             name = name.strip().lower()
             self.headers.append((COMPACT.get(name, name), value.strip()))
         words = self.start.split(" ", 2)
-        self.status = int(words[1]) if words[0] == "SIP/2.0" and words[1:2] and words[1].isdigit() else 0
+        self.status = int(words[1]) if words[0] == "SIP/2.0" and re.fullmatch(r"[0-9]{3}", "".join(words[1:2])) else 0
         self.is_response = words[0] == "SIP/2.0"
         self.uri = "" if self.is_response or len(words) < 2 else words[1]
         self.method = self.cseq_method if self.is_response else words[0]
@@ -343,7 +343,7 @@ class Msg:
 
     @property
     def cseq(self):
-        m = re.match(r"(\d+)", self.get("cseq"))
+        m = re.match(r"(\d{1,18})\b", self.get("cseq"))
         return int(m.group(1)) if m else -1
 
     @property
