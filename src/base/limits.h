@@ -50,6 +50,7 @@ enum limits {
 	UDP_BATCH              = 64,         /* recvmmsg / sendmmsg */
 	UDP_TURNS              = 4,          /* batches read per turn and socket */
 	WORKERS_MAX            = 64,
+	SOCKETS_MAX            = 1024,       /* listening sockets of one configuration, port ranges expanded */
 
 	/* transactions (RFC 3261 17, table 4) */
 	TXN_T1_MS              = 500,
@@ -61,9 +62,21 @@ enum limits {
 
 	/* DNS */
 	DNS_TIMEOUT_MS         = 5000,
+	DNS_TRY_MS             = 700,        /* first try at a name server, each next twice as long; three fill DNS_TIMEOUT_MS */
+	DNS_TRIES              = 3,
+	DNS_UDP_BYTES          = 1232,       /* EDNS size that no path fragments */
 	DNS_CANDIDATES         = 32,         /* addresses tried for one destination */
 	DNS_CACHE              = 16384,      /* names per worker */
 	DNS_QUERIES            = 4096,       /* in flight per worker */
+	DNS_JOBS               = 65536,      /* callers waiting for them, per worker */
+	DNS_JOB_QUESTIONS      = 80,         /* asked for one destination: NAPTR, SRV of each transport, both addresses of each target */
+	DNS_NAME_BYTES         = 253,        /* RFC 1035 2.3.4, without the root's byte */
+	DNS_TTL_MIN_MS         = 1000,       /* a TTL of 0 still serves the messages of one second */
+	DNS_TTL_MAX_MS         = 86400000,
+	DNS_NEGATIVE_MS        = 10000,      /* "there is no such name" is believed so long */
+	DNS_FAILURE_MS         = 2000,       /* a name server that failed is left alone so long */
+	DNS_STALE_MS           = 3600000,    /* a good answer outlives its TTL so long while nobody answers (RFC 8767) */
+	DNS_STALE_RETRY_MS     = 30000,      /* ... and is asked again so often (RFC 8767 5) */
 
 	/* script */
 	SCRIPT_INCLUDE_DEPTH   = 50,

@@ -150,7 +150,10 @@ bool layout_reply(struct msg *m, uint16_t status, struct view reason, struct are
 		l.full |= !line.p;
 		lay_view(&l, line);
 	} else {
-		lay_view(&l, m->sip.start_line);
+		struct lay_edits e = { { m->edits.first } };
+		/* A script may have rewritten the status line; an edit after its CRLF belongs to the headers. */
+		lay_span(&l, m, &e, 0, m->sip.start_line.n - 2);
+		lay_view(&l, VIEW("\r\n"));
 	}
 	lay_rest(&l, m, NULL, cut, VIEW_NONE);
 	return laid_fine(&l);
