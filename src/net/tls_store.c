@@ -40,10 +40,10 @@ static const char default_ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DH
 
 static const char *ssl_reason(void)
 {
-	unsigned long e = ERR_peek_last_error();
+	unsigned long e = ERR_peek_error();      /* the first is the cause, the later ones its echoes */
 	const char *text = e ? ERR_reason_error_string(e) : NULL;
 
-	if (ERR_GET_LIB(e) == ERR_LIB_SYS || (e && ERR_SYSTEM_ERROR(e)))
+	if (e && ERR_SYSTEM_ERROR(e))
 		return strerror(ERR_GET_REASON(e));
 	return text ? text : "unknown reason";
 }
@@ -148,8 +148,8 @@ static bool load_crypto(SSL_CTX *ctx, const struct tls_domain_conf *c, struct ou
 
 static SSL_CTX *make_ctx(const struct tls_domain_conf *c, struct out *err)
 {
+	ERR_clear_error();
 	SSL_CTX *ctx = SSL_CTX_new(c->server ? TLS_server_method() : TLS_client_method());
-
 	if (!ctx) {
 		complain(err, c, "no context", "");
 		return NULL;
