@@ -833,6 +833,12 @@ class Uas:
         self.conns.append(conn)
         return conn
 
+    def pause(self, paused=True):
+        """Stop (or go on) reading from every connection there is."""
+        for c in self.conns:
+            if not c.transport.is_closing():
+                (c.transport.pause_reading if paused else c.transport.resume_reading)()
+
     def stop(self):
         if self.server:
             self.server.close()
