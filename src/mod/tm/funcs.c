@@ -44,6 +44,17 @@ static bool edits_copy(const struct edits *from, struct arena *a, struct edits *
 		at = &(*at)->next;
 	}
 	*at = NULL;
+
+	struct late **last = &to->late;
+
+	for (const struct late *x = from->late; x; x = x->next) {
+		*last = arena_alloc(a, sizeof **last);
+		if (!*last)
+			return false;
+		**last = *x;
+		last = &(*last)->next;
+	}
+	*last = NULL;
 	return true;
 }
 
