@@ -198,8 +198,10 @@ static void conn_ready(struct loop_io *io, uint32_t events)
 	}
 	if (events & IO_WRITE)
 		conn_flush(c);
-	if (!c->closing && (events & (IO_READ | IO_HUP | IO_ERROR)))
+	if (!c->closing && (events & (IO_READ | IO_HUP | IO_ERROR))) {
+		list_del(&c->again_node);
 		frame_pump(c);
+	}
 	conn_touch(c);
 }
 
@@ -434,10 +436,15 @@ enum io conn_flush(struct conn *c)
 
 void conn_again(struct conn *c)
 {
-	if (!c->again) {
-		c->again = true;
-		list_add_tail(&c->net->again, &c->again_node);
-	}
+	list_del(&c->again_node);
+	list_add_tail(&c->net->again, &c->again_node);
+	loop_again(c->net->loop);
+}
+
+void conn_soon(struct conn *c)
+{
+	list_del(&c->again_node);
+	list_add_tail(&c->net->due, &c->again_node);
 	loop_again(c->net->loop);
 }
 
@@ -457,23 +464,19 @@ static void conn_end(struct conn *c)
 
 void conn_run_lists(struct net *n)
 {
-	/* One round over what wants it now; what they queue meanwhile is flushed too, what asks for reading waits a turn. */
-	struct list todo;
-
-	list_init(&todo);
-	while (!list_empty(&n->again)) {
-		struct list *at = n->again.next;
-		list_del(at);
-		list_add_tail(&todo, at);
-	}
-	while (!list_empty(&todo)) {
-		struct conn *c = container_of(todo.next, struct conn, again_node);
+	/* Those who had their share in this turn wait for the next one. */
+	while (!list_empty(&n->due)) {
+		struct conn *c = container_of(n->due.next, struct conn, again_node);
 		list_del(&c->again_node);
-		c->again = false;
 		if (c->closing)
 			continue;
 		c->drained = false;
 		conn_start(c);
+	}
+	while (!list_empty(&n->again)) {
+		struct list *at = n->again.next;
+		list_del(at);
+		list_add_tail(&n->due, at);
 	}
 	while (!list_empty(&n->flush)) {
 		struct conn *c = container_of(n->flush.next, struct conn, flush_node);

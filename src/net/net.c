@@ -9,7 +9,7 @@ static bool before_sleep(struct loop_hook *h)
 	conn_run_lists(n);
 	udp_flush_all(n);
 	/* Burying a connection makes reports, whose hearers may send again. */
-	return !list_empty(&n->reports) || !list_empty(&n->flush) || !list_empty(&n->again);
+	return !list_empty(&n->reports) || !list_empty(&n->flush) || !list_empty(&n->due);
 }
 
 const char *send_result_text(enum send_result r)
@@ -34,7 +34,7 @@ enum send_result net_send(struct net *n, const struct target *t, const struct io
 	if (total > n->conf->max_message)
 		return SEND_TOO_BIG;
 	if (t->flow.kind == REF_CONN && t->flow.worker != n->id)
-		return letter_send(n, t, iov, niov, total, report);
+		return letter_send(n, t->flow.worker, t, iov, niov, total, report);
 	return pool_send(n, t, iov, niov, total, report);
 }
 
@@ -91,6 +91,7 @@ struct net *net_new(struct loop *l, uint16_t id, const struct net_conf *c, const
 	list_init(&n->all);
 	list_init(&n->flush);
 	list_init(&n->again);
+	list_init(&n->due);
 	list_init(&n->reports);
 	list_init(&n->udp_flush);
 	list_init(&n->hook.node);
@@ -150,7 +151,7 @@ void net_resume(struct net *n, struct ref r)
 	if (!c || !c->paused)
 		return;
 	c->paused = false;
-	conn_again(c);
+	conn_soon(c);
 }
 
 bool net_close(struct net *n, struct ref r)

@@ -183,10 +183,11 @@ struct net_events {
 };
 
 /* All workers' nets, by worker id: how one net reaches another's loop for letters.  Zeroed, with `n` set, before the first
- * net_new(); a net enters and leaves by itself.  `sent` is net's own (atomic words): addresses we sent datagrams to, which may
- * answer without a PROXY header on whichever worker's socket the kernel picks. */
-enum { SENT_SLOTS = 8192, SENT_TTL_S = 600 };
-struct net_peers { struct net *net[WORKERS_MAX]; uint16_t n; uint64_t sent[SENT_SLOTS]; };
+ * net_new(); a net enters and leaves by itself.  The two tables are net's own (atomic words, a full set forgets): `sent`,
+ * addresses we sent datagrams to, which may answer without a PROXY header on whichever worker's socket the kernel picks;
+ * `home`, the worker that holds a client's connection. */
+enum { SENT_SLOTS = 8192, SENT_TTL_S = 600, HOME_SLOTS = 65536 };
+struct net_peers { struct net *net[WORKERS_MAX]; uint16_t n; uint64_t sent[SENT_SLOTS], home[HOME_SLOTS]; };
 
 /* Open every listening socket of the configuration for worker `id` (SO_REUSEPORT) and join the loop.
  * NULL on failure with a sentence in err ("udp:192.0.2.1:5060: address already in use"). */

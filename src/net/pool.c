@@ -43,16 +43,74 @@ static bool key_is(const struct table_node *node, const void *key)
 	return !c->closing && view_is(view_of(c->key, c->key_n), *(const struct view *)key);
 }
 
+/* ---- which worker holds a client's connection ---- */
+
+/* One word: the keyed hash of transport and address, its low byte replaced by the worker's number plus one.  The key is the
+ * process's, so that all workers compute the same word. */
+enum { HOME_WAYS = 4 };
+
+static size_t home_set(uint64_t hash)
+{
+	return (size_t)(hash >> 8) % (HOME_SLOTS / HOME_WAYS) * HOME_WAYS;
+}
+
+static void home_note(struct net *n, uint64_t hash)
+{
+	uint64_t *set = n->peers->home + home_set(hash), word = (hash & ~UINT64_C(0xff)) | (n->id + 1u);
+	size_t at = hash % HOME_WAYS;
+
+	for (size_t i = 0; i < HOME_WAYS; i++) {
+		uint64_t w = __atomic_load_n(&set[i], __ATOMIC_RELAXED);
+		if (!w || (w ^ word) >> 8 == 0) {
+			at = i;
+			break;
+		}
+	}
+	__atomic_store_n(&set[at], word, __ATOMIC_RELAXED);
+}
+
+static void home_forget(struct net *n, uint64_t hash)
+{
+	uint64_t *set = n->peers->home + home_set(hash);
+
+	for (size_t i = 0; i < HOME_WAYS; i++) {
+		uint64_t word = (hash & ~UINT64_C(0xff)) | (n->id + 1u);
+		__atomic_compare_exchange_n(&set[i], &word, 0, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	}
+}
+
+/* WORKERS_MAX: nobody else's. */
+static uint16_t home_of(struct net *n, const struct target *t)
+{
+	if (n->peers->n < 2 || n->opening_parcel)
+		return WORKERS_MAX;
+
+	uint64_t hash = peer_hash(n, t->transport, &t->to), *set = n->peers->home + home_set(hash);
+	for (size_t i = 0; i < HOME_WAYS; i++) {
+		uint64_t w = __atomic_load_n(&set[i], __ATOMIC_RELAXED);
+		if (w && (w ^ hash) >> 8 == 0 && (w & 0xff) - 1 != n->id)
+			return (uint16_t)((w & 0xff) - 1);
+	}
+	return WORKERS_MAX;
+}
+
 void pool_add_peer(struct conn *c)
 {
-	table_add(&c->net->by_peer, &c->by_peer, peer_hash(c->net, c->origin.transport, &c->origin.wire_src));
+	uint64_t hash = peer_hash(c->net, c->origin.transport, &c->origin.wire_src);
+
+	table_add(&c->net->by_peer, &c->by_peer, hash);
 	c->in_peers = true;
+	if (c->net->peers->n > 1)
+		home_note(c->net, hash);
 }
 
 void pool_forget(struct conn *c)
 {
-	if (c->in_peers)
+	if (c->in_peers) {
 		table_del(&c->net->by_peer, &c->by_peer);
+		if (c->net->peers->n > 1)
+			home_forget(c->net, c->by_peer.hash);
+	}
 	if (c->in_keys)
 		table_del(&c->net->by_key, &c->by_key);
 	c->in_peers = c->in_keys = false;
@@ -171,7 +229,7 @@ static struct conn *pool_connect(struct net *n, const struct target *t, struct v
 		return NULL;
 	}
 	/* Its first steps are taken at the end of the turn: nothing may be delivered from inside a send. */
-	conn_again(c);
+	conn_soon(c);
 	return c;
 }
 
@@ -204,6 +262,9 @@ enum send_result pool_send(struct net *n, const struct target *t, const struct i
 	struct conn *c = pool_accepted(n, t, header);
 	if (c)
 		return conn_queue(c, iov, niov, total, report);
+	uint16_t home = header.n ? WORKERS_MAX : home_of(n, t);
+	if (home != WORKERS_MAX)
+		return letter_send(n, home, t, iov, niov, total, report);
 	if (!to.from || to.from->at.af != t->to.af)
 		to.from = net_pick_socket(n->conf, t->from, NULL, t->transport, &t->to);
 	if (!to.from)

@@ -80,7 +80,9 @@ static void parcel_open(struct letter *l, struct loop *to)
 	struct iovec v = { p->bytes, p->n };
 
 	if (n) {
+		n->opening_parcel = true;            /* it has travelled: never send it on */
 		enum send_result r = net_send(n, &p->target, &v, 1, p->report);
+		n->opening_parcel = false;
 		if (r != SEND_OK)
 			net_report(n, p->report, r);
 	}
@@ -95,9 +97,10 @@ static char *parcel_put(char *at, struct view v, struct view *out)
 	return at + v.n;
 }
 
-enum send_result letter_send(struct net *n, const struct target *t, const struct iovec *iov, int niov, size_t total, struct ref report)
+enum send_result letter_send(struct net *n, uint16_t worker, const struct target *t, const struct iovec *iov, int niov, size_t total,
+	struct ref report)
 {
-	struct net *other = t->flow.worker < n->peers->n ? n->peers->net[t->flow.worker] : NULL;
+	struct net *other = worker < n->peers->n ? n->peers->net[worker] : NULL;
 	if (!other)
 		return SEND_DEAD;
 

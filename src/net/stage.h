@@ -43,7 +43,7 @@ struct conn {
 	struct ref  ref;
 	int         fd;
 	uint8_t     at, stages;        /* next stage to open; number of stages */
-	bool        paused, closing, want_out, drained, queued, again, hung, half_ping;
+	bool        paused, closing, want_out, drained, queued, hung, half_ping;
 	const struct stage_ops *const *ops;
 	void       *state[STAGES_MAX];
 	struct loop_io io;
@@ -84,7 +84,7 @@ struct net {
 	struct net_counts        counts;
 	struct slots             conns;
 	uint32_t                 live;
-	struct list              all, flush, again, udp_flush;
+	struct list              all, flush, again, due, udp_flush;
 	struct table             by_peer, by_key;
 	struct udp_sock        **udp;        /* by socket index, NULL where not UDP */
 	struct listener        **listeners;
@@ -95,7 +95,7 @@ struct net {
 	struct loop_hook         hook;
 	char                    *scratch;    /* SCRATCH_BYTES: reads of connections without an unfinished message */
 	char                    *udp_rx;     /* UDP_BATCH datagrams of full size */
-	bool                     ending;
+	bool                     ending, opening_parcel;
 };
 enum { SCRATCH_BYTES = 65536 };
 
@@ -118,6 +118,7 @@ bool         conn_queue_raw(struct conn *c, const void *p, size_t n);
 enum io      conn_flush(struct conn *c);
 void         conn_touch(struct conn *c);                       /* recompute deadline and event mask */
 void         conn_again(struct conn *c);                       /* read on at the next turn without waiting for the socket */
+void         conn_soon(struct conn *c);                        /* take it up at the end of this turn */
 void         conn_run_lists(struct net *n);                    /* end of turn: flush, bury */
 struct conn *conn_of(struct net *n, struct ref r);             /* NULL: gone or closing */
 static inline bool conn_is_open(const struct conn *c) { return c->at == c->stages; }
@@ -156,7 +157,8 @@ void             pool_forget(struct conn *c);
 /* ---- report.c (letters too) ---- */
 void             net_report(struct net *n, struct ref report, enum send_result why);   /* told at the end of the turn, here or elsewhere */
 void             report_run(struct net *n);
-enum send_result letter_send(struct net *n, const struct target *t, const struct iovec *iov, int niov, size_t total, struct ref report);
+/* Hand the whole send to another worker. */
+enum send_result letter_send(struct net *n, uint16_t worker, const struct target *t, const struct iovec *iov, int niov, size_t total, struct ref report);
 
 /* ---- listener.c ---- */
 struct listener *listener_open(struct net *n, const struct socket_conf *s, struct out *err);
