@@ -8,6 +8,11 @@
 
 struct alias { enum transport transport; /* TR_NONE = any */ struct view host; uint16_t port; /* 0 = any */ bool subdomains; };
 
+/* Where the log goes (log_level stands in core_conf). */
+struct log_conf { bool to_stderr, to_syslog; int facility; /* syslog(3) LOG_* */ struct view name, prefix; /* empty = none */ };
+/* socket = bond:NAME { members }: "proto:host:port" each; $socket_out = "bond:NAME" picks the first that fits. */
+struct bond { struct view name; const struct view *members; size_t nmembers; };
+
 /* The globals of the core, as read from the configuration; immutable (design D8). */
 struct core_conf {
 	struct net_conf      net;
@@ -27,6 +32,12 @@ struct core_conf {
 	struct view          flag_names[2][32];    /* message and branch flags by bit, in order of first use (script_flag) */
 	uint8_t              nflags[2];
 	void               **mod;                  /* per-module configuration by module slot (script/script.h) */
+	struct log_conf      log;
+	const struct bond   *bonds;
+	size_t               nbonds;
+	struct view          chroot, workdir;      /* empty = none */
+	bool                 debug_mode, mhomed;
+	int                  open_files;           /* RLIMIT_NOFILE wanted; -1 = leave */
 };
 
 /* ---- a branch-to-be ------------------------------------------------------------------------------------------------------ */
@@ -93,6 +104,9 @@ struct msg {
 	bool              loose_routed;        /* loose_route() found our Route: R-URI and Routes were rewritten */
 	struct view       advertised_host, advertised_port;   /* set_advertised_*; empty = none */
 	struct view       reply_lines;         /* header lines for our own replies to this request (append_to_reply) */
+	struct view       reply_body;          /* body for our own replies that bring none themselves (append_body_to_reply) */
+	uint16_t          new_status;          /* replies: leave with this status and reason (change_reply_status); 0 = as received */
+	struct view       new_reason;
 	void             *avps;                /* owned by script; attached to the transaction with the message */
 	void             *ext;                 /* per-message notes of modules: see msg_note */
 };

@@ -26,6 +26,8 @@ struct view route_type_name(enum route_type t);
 
 enum run_end { RUN_DONE /* fell off the end, return */, RUN_EXIT, RUN_DROP };
 struct script;
+/* Why an error_route runs: $err.*. */
+struct run_err { int class, level; uint16_t status; struct view info, reason; };
 struct run {
 	struct worker       *w;
 	const struct script *script;
@@ -43,6 +45,11 @@ struct run {
 	void               (*done)(struct run *r, enum run_end end, int rc);   /* exactly once, may be from inside run_start */
 	struct vm           *vm;          /* private to the VM */
 	void                *note[4];     /* scratch of modules for the run (tm uses note[0]) */
+	/* Optional, all may be zero: parameters of an event ($param(name) or $param(number from 1)), and the reason of an error_route. */
+	const struct value  *params;
+	const struct view   *param_names;
+	int                  nparams;
+	const struct run_err *err;
 };
 /* Run a route of `type` (empty name = the unnamed one) on a prepared struct run (fields above `vm` filled; it must live until done).
  * False when no such route exists: done is not called. */
@@ -219,6 +226,13 @@ void script_worker_done(struct worker *w);
 /* core_hooks of a worker that runs scripts: module hooks, then route{} / onreply_route{}, then tm / stateless forwarding. */
 extern const struct core_hooks script_hooks;
 const struct script *worker_script(const struct worker *w);
+/* Run startup_route{} (once, on one worker, before it serves), and start the clocks of timer_route[] (likewise on one worker). */
+void script_startup(struct worker *w);
+void script_timers(struct worker *w);
+/* A request of our own making for runs that have no message (startup, timer, event routes); NULL without memory. */
+struct msg *script_dummy(struct worker *w);
+/* Hear what xlog() and run-time complaints say instead of the log; for tests. */
+void script_log_to(struct worker *w, void (*sink)(void *arg, int level, struct view text), void *arg);
 
 /* ---- regular expressions (PCRE2 with match limits, POSIX-ERE meaning where the language says so) ---------------------------------------------- */
 
