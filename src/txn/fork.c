@@ -15,11 +15,17 @@ uint16_t reply_rank(uint16_t status, bool cancelled)
 	return (uint16_t)(status < 400 ? status + 100 : status + 200);
 }
 
+/* The code with which a received reply goes on: the script may have changed it. */
+static uint16_t code_of(const struct msg *reply)
+{
+	return reply->new_status ? reply->new_status : reply->sip.status;
+}
+
 static bool relay(struct txn *t, struct msg *reply, uint16_t status)
 {
 	const struct txn_user *user = txns_of(t)->user;
 	struct laid            laid;
-	uint16_t               code = status ? status : reply->sip.status;
+	uint16_t               code = status ? status : code_of(reply);
 
 	if (!layout_reply(reply, status, VIEW_NONE, reply->arena, &laid) || !server_reply(t, code, &laid)) {
 		count(t->w, COREC_drop_replies);
@@ -67,7 +73,7 @@ void txn_reply_go(struct branch *b, struct msg *reply, bool pass)
 		accepted(b, reply);
 	} else if (b->phase == BRANCH_SENT && !(status == 503 && branch_next(b))) {
 		b->final = msg_ref(reply);
-		branch_done(b, status);
+		branch_done(b, status < 300 ? status : code_of(reply));
 	}
 	msg_unref(reply);
 	txn_release(t);
