@@ -154,6 +154,7 @@ void conn_touch(struct conn *c)
 static bool conn_opening(struct conn *c)
 {
 	while (c->at < c->stages && !c->closing) {
+		must(c->fd >= 0);
 		const struct stage_ops *s = c->ops[c->at];
 		enum io r = s->open ? s->open(c, c->at) : IO_OK;
 
@@ -224,7 +225,7 @@ static struct conn *conn_alloc(struct net *n)
 struct conn *conn_new(struct net *n, int fd, const struct socket_conf *s, enum transport t, bool outbound,
 	const struct addr *remote, const struct addr *local)
 {
-	must(transport_stream(t));
+	must(transport_stream(t) && t < TR_COUNT && fd >= 0 && s);
 	struct conn *c = conn_alloc(n);
 	if (!c) {
 		net_count(n, NETC_conn_refused_limit);
@@ -238,6 +239,7 @@ struct conn *conn_new(struct net *n, int fd, const struct socket_conf *s, enum t
 	c->ops = wired[t];
 	while (c->ops[c->stages])
 		c->stages++;
+	must(c->stages >= 2 && c->ops[c->stages - 1] == &stage_frame);
 	c->io.fd = fd;
 	c->io.ready = conn_ready;
 	c->why = NETC_COUNT;
@@ -279,6 +281,7 @@ void conn_kill(struct conn *c)
 {
 	struct net *n = c->net;
 
+	must(slots_get(&n->conns, c->ref) == c);
 	if (c->why != NETC_COUNT)
 		net_count(n, c->why);
 	net_count(n, NETC_conn_closed);
@@ -354,12 +357,14 @@ enum send_result conn_queue(struct conn *c, const struct iovec *iov, int niov, s
 	if (!k)
 		return SEND_ERROR;
 
+	must(n <= c->net->conf->max_message);
 	char *message = k->data + WRAP_MAX, *at = message;
 	for (int i = 0; i < niov; i++) {
 		if (iov[i].iov_len)
 			memcpy(at, iov[i].iov_base, iov[i].iov_len);
 		at += iov[i].iov_len;
 	}
+	must(at == message + n);
 	unsigned w = conn_wrapper(c);
 	size_t head = 0;
 	if (w != STAGES_MAX) {
@@ -398,6 +403,7 @@ static void conn_sent(struct conn *c, size_t sent)
 		c->progress_ms = net_now(c->net);
 	while (sent) {
 		struct chunk *k = c->out;
+		must(k && k->off < k->n && c->out_bytes >= k->n);
 		size_t left = k->n - k->off;
 
 		if (sent < left) {
@@ -409,6 +415,7 @@ static void conn_sent(struct conn *c, size_t sent)
 		c->out_bytes -= k->n;
 		free(k);
 	}
+	must(c->out || !c->out_bytes);
 }
 
 enum io conn_flush(struct conn *c)

@@ -122,6 +122,7 @@ static void rested(struct timer *t)
 {
 	struct listener *l = container_of(t, struct listener, rest);
 
+	must(l->io.watched);
 	loop_want(l->net->loop, &l->io, IO_READ);
 }
 

@@ -76,7 +76,8 @@ static bool make_tables(struct net *n)
 struct net *net_new(struct loop *l, uint16_t id, const struct net_conf *c, const struct net_events *ev, struct net_peers *peers,
 	struct hash_key key, struct out *err)
 {
-	must(id < WORKERS_MAX && id < peers->n);
+	must(id < WORKERS_MAX && id < peers->n && peers->n <= WORKERS_MAX && !peers->net[id]);
+	must(ev->message && ev->bad_frame && ev->send_failed);
 	struct net *n = calloc(1, sizeof *n);
 	if (!n) {
 		putf(err, "no memory");
@@ -130,6 +131,7 @@ void net_free(struct net *n)
 		conn_kill(c);
 	}
 	report_run(n);
+	must(!n->live && list_empty(&n->flush) && list_empty(&n->due) && list_empty(&n->again));
 	loop_hook_del(n->loop, &n->hook);
 	udp_flows_free(n->flows);
 	udp_rx_free(n);
@@ -146,8 +148,13 @@ void net_free(struct net *n)
 
 void net_resume(struct net *n, struct ref r)
 {
-	struct conn *c = ref_set(r) ? conn_of(n, r) : NULL;
-
+	if (r.kind != REF_CONN)
+		return;
+	if (r.worker != n->id) {
+		letter_order(n, r, ORDER_RESUME);
+		return;
+	}
+	struct conn *c = conn_of(n, r);
 	if (!c || !c->paused)
 		return;
 	c->paused = false;
@@ -156,8 +163,11 @@ void net_resume(struct net *n, struct ref r)
 
 bool net_close(struct net *n, struct ref r)
 {
-	struct conn *c = ref_set(r) ? conn_of(n, r) : NULL;
-
+	if (r.kind != REF_CONN)
+		return false;
+	if (r.worker != n->id)
+		return letter_order(n, r, ORDER_CLOSE);
+	struct conn *c = conn_of(n, r);
 	if (!c)
 		return false;
 	conn_fail(c, NETC_COUNT, SEND_OK);

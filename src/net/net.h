@@ -195,7 +195,8 @@ struct net *net_new(struct loop *l, uint16_t id, const struct net_conf *c, const
 	struct hash_key key, struct out *err);
 /* Stop listening, flush what can be flushed at once, close everything. */
 void        net_free(struct net *n);
-/* Read again from a connection that was paused by message() returning false. */
+/* Read again from a connection that was paused by message() returning false.  A connection of another worker is told by
+ * letter, here and in net_close. */
 void        net_resume(struct net *n, struct ref conn);
 /* Close a connection after its queue has drained (tcp_close_conn). False when it is gone. */
 bool        net_close(struct net *n, struct ref conn);

@@ -23,7 +23,11 @@ struct facts *facts_ref(struct facts *f)
 
 void facts_unref(struct facts *f)
 {
-	if (!f || __atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL))
+	if (!f)
+		return;
+	uint32_t left = __atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL);
+	must(left != UINT32_MAX);
+	if (left)
 		return;
 	if (f->tls)
 		tls_facts_free(f->tls);
@@ -35,6 +39,7 @@ void origin_take_pp(struct origin *o, struct facts *f, unsigned accept, bool tru
 	size_t used;
 	enum pp_reject why;
 
+	must(!o->facts && f->refs == 1);
 	/* The same bytes decoded a second time: now the views point into the facts' own copy. */
 	must(pp_decode_dgram(view_of(f->pp_bytes, f->pp_n), f->pp_n, accept, &f->pp, &used, &why) == PP_OK);
 	f->has_pp = true;

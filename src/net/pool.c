@@ -98,6 +98,7 @@ void pool_add_peer(struct conn *c)
 {
 	uint64_t hash = peer_hash(c->net, c->origin.transport, &c->origin.wire_src);
 
+	must(!c->in_peers && !c->origin.outbound);
 	table_add(&c->net->by_peer, &c->by_peer, hash);
 	c->in_peers = true;
 	if (c->net->peers->n > 1)
@@ -158,6 +159,7 @@ static struct view key_next(struct view *rest)
 
 static bool key_give(struct conn *c, struct view key)
 {
+	must(!c->key && c->origin.outbound && key.n > 25);
 	c->key = malloc(key.n);
 	if (!c->key)
 		return false;
@@ -168,6 +170,7 @@ static bool key_give(struct conn *c, struct view key)
 	c->sni = key_next(&rest);
 	c->tls_domain = key_next(&rest);
 	c->header = key_next(&rest);
+	must(!rest.n);
 	table_add(&c->net->by_key, &c->by_key, siphash_view(c->net->key, key));
 	c->in_keys = true;
 	return true;

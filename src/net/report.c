@@ -2,6 +2,13 @@
  * failed, which is never told from inside the send itself. */
 #include "net/stage.h"
 
+/* NULL: no such worker, or it is not there (any more). */
+static struct net *net_at(struct net_peers *p, uint16_t worker)
+{
+	must(p->n <= WORKERS_MAX);
+	return worker < p->n ? p->net[worker] : NULL;
+}
+
 /* ---- failures ---- */
 
 struct report {
@@ -14,6 +21,7 @@ struct report {
 
 static void report_tell(struct net *n, struct report *r)
 {
+	must(r->why != SEND_OK && (!n || n->id == r->to.worker));
 	if (n)
 		n->ev.send_failed(n->ev.arg, r->to, r->why);
 	free(r);
@@ -23,7 +31,7 @@ static void report_open(struct letter *l, struct loop *to)
 {
 	struct report *r = container_of(l, struct report, letter);
 
-	report_tell(to->id < r->peers->n ? r->peers->net[to->id] : NULL, r);
+	report_tell(net_at(r->peers, to->id), r);
 }
 
 void net_report(struct net *n, struct ref report, enum send_result why)
@@ -39,7 +47,7 @@ void net_report(struct net *n, struct ref report, enum send_result why)
 		loop_again(n->loop);
 		return;
 	}
-	struct net *other = report.worker < n->peers->n ? n->peers->net[report.worker] : NULL;
+	struct net *other = net_at(n->peers, report.worker);
 	if (!other || !inbox_post(other->loop, &r->letter))
 		free(r);
 }
@@ -51,6 +59,43 @@ void report_run(struct net *n)
 		list_del(&r->node);
 		report_tell(n->ending ? NULL : n, r);
 	}
+}
+
+/* ---- orders ---- */
+
+struct order_letter {
+	struct letter     letter;
+	struct net_peers *peers;
+	struct ref        conn;
+	enum order        what;
+};
+
+static void order_open(struct letter *l, struct loop *to)
+{
+	struct order_letter *o = container_of(l, struct order_letter, letter);
+	struct net *n = net_at(o->peers, to->id);
+
+	must(o->conn.worker == to->id);
+	if (n && o->what == ORDER_CLOSE)
+		net_close(n, o->conn);
+	else if (n)
+		net_resume(n, o->conn);
+	free(o);
+}
+
+bool letter_order(struct net *n, struct ref conn, enum order what)
+{
+	struct net *other = net_at(n->peers, conn.worker);
+	struct order_letter *o = other ? malloc(sizeof *o) : NULL;
+
+	must(conn.worker != n->id && conn.kind == REF_CONN);
+	if (!o)
+		return false;
+	*o = (struct order_letter){ .letter.open = order_open, .peers = n->peers, .conn = conn, .what = what };
+	if (inbox_post(other->loop, &o->letter))
+		return true;
+	free(o);
+	return false;
 }
 
 /* ---- messages ---- */
@@ -76,7 +121,7 @@ static void parcel_free(struct parcel *p)
 static void parcel_open(struct letter *l, struct loop *to)
 {
 	struct parcel *p = container_of(l, struct parcel, letter);
-	struct net *n = to->id < p->peers->n ? p->peers->net[to->id] : NULL;
+	struct net *n = net_at(p->peers, to->id);
 	struct iovec v = { p->bytes, p->n };
 
 	if (n) {
@@ -100,7 +145,9 @@ static char *parcel_put(char *at, struct view v, struct view *out)
 enum send_result letter_send(struct net *n, uint16_t worker, const struct target *t, const struct iovec *iov, int niov, size_t total,
 	struct ref report)
 {
-	struct net *other = worker < n->peers->n ? n->peers->net[worker] : NULL;
+	struct net *other = net_at(n->peers, worker);
+
+	must(worker != n->id);
 	if (!other)
 		return SEND_DEAD;
 
@@ -115,7 +162,8 @@ enum send_result letter_send(struct net *n, uint16_t worker, const struct target
 		at = parcel_put(at, view_of(iov[i].iov_base, iov[i].iov_len), &copied);
 	}
 	at = parcel_put(at, t->sni, &p->target.sni);
-	parcel_put(at, t->tls_domain, &p->target.tls_domain);
+	at = parcel_put(at, t->tls_domain, &p->target.tls_domain);
+	must(at == p->bytes + total + t->sni.n + t->tls_domain.n);
 	if (t->client) {
 		origin_keep(&p->client, t->client);
 		p->target.client = &p->client;

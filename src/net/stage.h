@@ -94,7 +94,7 @@ struct net {
 	struct list              reports;    /* failures to tell outside net_send */
 	struct loop_hook         hook;
 	char                    *scratch;    /* SCRATCH_BYTES: reads of connections without an unfinished message */
-	char                    *udp_rx;     /* UDP_BATCH datagrams of full size */
+	struct udp_rx           *udp_rx;     /* room for a batch of datagrams */
 	bool                     ending, opening_parcel;
 };
 enum { SCRATCH_BYTES = 65536 };
@@ -157,6 +157,9 @@ void             pool_forget(struct conn *c);
 /* ---- report.c (letters too) ---- */
 void             net_report(struct net *n, struct ref report, enum send_result why);   /* told at the end of the turn, here or elsewhere */
 void             report_run(struct net *n);
+/* Ask the worker that owns a connection to do something with it.  False when it cannot be asked. */
+enum order { ORDER_CLOSE, ORDER_RESUME };
+bool             letter_order(struct net *n, struct ref conn, enum order what);
 /* Hand the whole send to another worker. */
 enum send_result letter_send(struct net *n, uint16_t worker, const struct target *t, const struct iovec *iov, int niov, size_t total, struct ref report);
 

@@ -81,6 +81,7 @@ static size_t cut(struct conn *c, struct view in)
 			bad(c, &f, rest);
 			return in.n;
 		case SIP_OK:
+			must(f.used > 0 && f.used <= rest.n);
 			c->scan = 0;
 			off += f.used;
 			c->message_ms = 0;
@@ -192,6 +193,7 @@ static enum io read_some(struct conn *c, size_t *budget)
 		room = c->rx_cap - c->rx_n;
 	}
 	enum io r = stage_recv(c, c->stages - 2u, p, room, &got, &whole);
+	must(got <= room);
 	if (got || whole) {
 		c->active_ms = net_now(c->net);
 		*budget -= got < *budget ? got : *budget;

@@ -119,6 +119,7 @@ static void pp_watch_second(struct pp_state *s)
 /* The header stands whole at the start of s->bytes. */
 static bool pp_accept(struct conn *c, struct pp_state *s, size_t used)
 {
+	must(used > 0 && used <= s->n);
 	struct view head = view_of(s->bytes, used);
 
 	if (s->step != PP_READ_SECOND) {
@@ -181,6 +182,7 @@ static enum io pp_judge(struct conn *c, struct pp_state *s)
 
 static enum io pp_write(struct conn *c, unsigned at, struct pp_state *s)
 {
+	must(c->origin.outbound && c->header.n);
 	while (s->off < c->header.n) {
 		struct iovec v = { (char *)c->header.p + s->off, c->header.n - s->off };
 		size_t sent;
@@ -266,6 +268,7 @@ static bool pp_seen(struct pp_state *s, const char *p, size_t n)
 /* Hand out the bytes read too far. */
 static size_t pp_left(struct pp_state *s, char *p, size_t n)
 {
+	must(s->n && s->bytes);
 	size_t k = s->n < n ? s->n : n;
 
 	memcpy(p, s->bytes, k);

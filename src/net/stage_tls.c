@@ -35,6 +35,7 @@ static int bio_read(BIO *b, char *p, int n)
 	struct tls *t = BIO_get_data(b);
 	size_t got;
 	bool whole;
+	must(n > 0 && t->at > 0);
 
 	BIO_clear_retry_flags(b);
 	switch (stage_recv(t->c, t->at - 1, p, (size_t)n, &got, &whole)) {
@@ -412,6 +413,7 @@ static enum io tls_established(struct conn *c, struct tls *t)
 {
 	struct view sni = c->origin.outbound ? c->sni : view_of(t->sni, t->sni_n);
 
+	must(!t->established);
 	if (!c->origin.facts) {
 		c->origin.facts = facts_new(VIEW_NONE);
 		if (!c->origin.facts)
@@ -500,6 +502,7 @@ static size_t gather(char *room, const struct iovec *iov, int n)
 static enum io tls_send(struct conn *c, unsigned at, const struct iovec *iov, int n, size_t *sent)
 {
 	struct tls *t = tls_of(c, at);
+	must(n > 0);
 	char room[TLS_RECORD];
 	const char *p = room;
 	size_t len;

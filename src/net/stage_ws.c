@@ -170,6 +170,7 @@ static ssize_t frames_read(uint8_t *buf, size_t len, int flags, void *user)
 {
 	struct ws_spare *s = user;
 	struct ws *w = ws_of(s->f.c, s->f.at);
+	must(w->frames == s);
 	size_t got = 0;
 	bool whole;
 
@@ -331,6 +332,7 @@ static enum io piece(struct conn *c, struct ws *w, const struct wslay_frame_iocb
 		w->eaten += frame_bytes(f);
 	if (controls) {
 		struct ws_frames *k = &w->frames->f;
+		must(k->control_n + f->data_length <= sizeof k->control);
 		if (f->data_length)
 			memcpy(k->control + k->control_n, f->data, f->data_length);
 		k->control_n += (uint8_t)f->data_length;

@@ -8,6 +8,17 @@
 #include <unistd.h>
 
 enum { DATAGRAM_MAX = 65507, UDP_RX_BYTES = 65536, UDP_AREA_BYTES = 4 * 65536, CONTROL_BYTES = 64 };
+/* Not a power of two: else the beginnings of all datagrams of a batch would fall into the same few cache lines. */
+enum { UDP_RX_STRIDE = UDP_RX_BYTES + 17 * 64 };
+
+/* What recvmmsg writes to; one per worker, prepared once: after a batch only the entries it used are made good again. */
+struct udp_rx {
+	struct mmsghdr          m[UDP_BATCH];
+	struct iovec            iov[UDP_BATCH];
+	struct sockaddr_storage from[UDP_BATCH];
+	char                    control[UDP_BATCH][CONTROL_BYTES];
+	char                    data[UDP_BATCH][UDP_RX_STRIDE];
+};
 
 struct udp_out {
 	uint32_t                off, n;
@@ -64,6 +75,7 @@ static void pass_up(struct udp_sock *u, struct view message, struct origin *o)
 	struct net *n = u->net;
 	struct buf *b;
 
+	must(o->transport == TR_UDP && !ref_set(o->conn));
 	if (message.n < MSG_MIN_BYTES) {
 		net_count(n, NETC_udp_drop_small);
 		return;
@@ -84,7 +96,9 @@ static bool take_header(struct udp_sock *u, struct view *in, struct origin *o, b
 	enum pp_reject why;
 	size_t used;
 
+	must(!o->facts);
 	if (pp_decode_dgram(*in, u->conf->pp_size, accept, &info, &used, &why) != PP_OK) {
+		must(why < COUNT_OF(u->net->counts.pp_reject));
 		u->net->counts.pp_reject[why]++;
 		drop(u, &o->wire_src, why == PP_REJ_NO_HEADER ? NETC_pp_missing : NETC_COUNT, why == PP_REJ_NO_HEADER ?
 			"no PROXY header" : "bad PROXY header");
@@ -194,26 +208,26 @@ static void local_of(struct udp_sock *u, struct msghdr *m, struct addr *to)
 	}
 }
 
+static void rx_prepare(struct udp_rx *rx, int i)
+{
+	rx->iov[i] = (struct iovec){ rx->data[i], UDP_RX_BYTES };
+	rx->m[i].msg_hdr = (struct msghdr){ .msg_name = &rx->from[i], .msg_namelen = sizeof rx->from[i], .msg_iov = &rx->iov[i],
+		.msg_iovlen = 1, .msg_control = rx->control[i], .msg_controllen = CONTROL_BYTES };
+}
+
 /* Returns false when the socket is empty. */
 static bool read_batch(struct udp_sock *u)
 {
-	struct mmsghdr m[UDP_BATCH];
-	struct iovec iov[UDP_BATCH];
-	struct sockaddr_storage from[UDP_BATCH];
-	char control[UDP_BATCH][CONTROL_BYTES];
-	struct net *n = u->net;
+	struct udp_rx *rx = u->net->udp_rx;
+	int got = recvmmsg(u->io.fd, rx->m, UDP_BATCH, MSG_DONTWAIT, NULL);
 
-	for (int i = 0; i < UDP_BATCH; i++) {
-		iov[i] = (struct iovec){ n->udp_rx + (size_t)i * UDP_RX_BYTES, UDP_RX_BYTES };
-		m[i].msg_hdr = (struct msghdr){ .msg_name = &from[i], .msg_namelen = sizeof from[i], .msg_iov = &iov[i], .msg_iovlen = 1,
-			.msg_control = u->wildcard ? control[i] : NULL, .msg_controllen = u->wildcard ? CONTROL_BYTES : 0 };
-	}
-	int got = recvmmsg(u->io.fd, m, UDP_BATCH, MSG_DONTWAIT, NULL);
+	must(got <= UDP_BATCH);
 	for (int i = 0; i < got; i++) {
 		struct addr src, dst;
-		addr_from_sockaddr((struct sockaddr *)&from[i], &src);
-		local_of(u, &m[i].msg_hdr, &dst);
-		datagram(u, &src, &dst, view_of(iov[i].iov_base, m[i].msg_len));
+		addr_from_sockaddr((struct sockaddr *)&rx->from[i], &src);
+		local_of(u, &rx->m[i].msg_hdr, &dst);
+		datagram(u, &src, &dst, view_of(rx->data[i], rx->m[i].msg_len));
+		rx_prepare(rx, i);
 	}
 	return got == UDP_BATCH;
 }
@@ -278,6 +292,7 @@ static unsigned send_batch(struct udp_sock *u, unsigned from)
 		if (o->source.af != AF_NONE)
 			put_source(&m[i].msg_hdr, control[i], &o->source);
 	}
+	must(n > 0 && u->nout <= UDP_BATCH);
 	int sent = sendmmsg(u->io.fd, m, n, MSG_DONTWAIT);
 	if (sent > 0) {
 		u->net->counts.c[NETC_udp_out] += (uint64_t)sent;
@@ -318,6 +333,7 @@ static struct udp_sock *udp_from(struct net *n, const struct target *t)
 
 	if (!s || s->transport != TR_UDP || s->at.af != t->to.af)
 		s = net_pick_socket(n->conf, s, NULL, TR_UDP, &t->to);
+	must(!s || s->index < n->conf->nsockets);
 	return s ? n->udp[s->index] : NULL;
 }
 
@@ -358,6 +374,7 @@ enum send_result udp_send(struct net *n, const struct target *t, const struct io
 		at += iov[i].iov_len;
 	}
 	u->used += o->n;
+	must(at == u->area + u->used && u->used <= UDP_AREA_BYTES);
 	if (u->nout++ == 0)
 		list_add_tail(&n->udp_flush, &u->node);
 	net_count(n, NETC_messages_out);
@@ -384,18 +401,20 @@ static bool rx_pages(struct net *n)
 {
 	if (n->udp_rx)
 		return true;
-	/* Mapped, not allocated: only pages that large datagrams touch cost memory. */
-	void *p = mmap(NULL, (size_t)UDP_BATCH * UDP_RX_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	/* Mapped, not allocated: only pages that datagrams reach cost memory. */
+	void *p = mmap(NULL, sizeof *n->udp_rx, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
 		return false;
 	n->udp_rx = p;
+	for (int i = 0; i < UDP_BATCH; i++)
+		rx_prepare(n->udp_rx, i);
 	return true;
 }
 
 void udp_rx_free(struct net *n)
 {
 	if (n->udp_rx)
-		munmap(n->udp_rx, (size_t)UDP_BATCH * UDP_RX_BYTES);
+		munmap(n->udp_rx, sizeof *n->udp_rx);
 	n->udp_rx = NULL;
 }
 

@@ -61,6 +61,7 @@ struct udp_flows *udp_flows_new(struct net *n)
 
 static void flow_free(struct udp_flows *f, struct flow *w)
 {
+	must(w->sender->flows > 0);
 	table_del(&f->flows, &w->node);
 	list_del(&w->age);
 	if (--w->sender->flows == 0) {

@@ -65,8 +65,8 @@ static void test_messages_in_pieces(void **state)
 	n += frame(all + n, 0x82, MSG, sizeof MSG - 1, true);
 	n += frame(all + n, 0x01, MSG, 10, true);                       /* fragments, a ping between them */
 	n += frame(all + n, 0x89, "hey", 3, true);
-	n += frame(all + n, 0x00, MSG + 10, 7, true);
-	n += frame(all + n, 0x80, MSG + 17, sizeof MSG - 1 - 17, true);
+	n += frame(all + n, 0x00, &MSG[10], 7, true);
+	n += frame(all + n, 0x80, &MSG[17], sizeof MSG - 1 - 17, true);
 	static const size_t steps[] = { 4096, 97, 13, 3, 1 };
 	for (size_t s = 0; s < COUNT_OF(steps); s++) {
 		int fd = raw_connect("127.0.0.3", &h->sock[0].at);
