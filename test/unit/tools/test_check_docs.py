@@ -142,6 +142,12 @@ def test_missing_reference_page(tree):
     fails(tree, 'docs/reference/variables.md:1: missing')
 
 
+def test_undocumented_global(tree):
+    tree('src/script/globals.c', 'rows = { { "log_level", NUMBER, AS_INT }, { "fork", BOOLEAN, NOTHING } };')
+    tree('docs/globals.md', '# Globals\n\n`log_level` bounds the log.\n')
+    fails(tree, 'the global `fork` is missing')
+
+
 def test_no_build_says_so(tree):
     shutil.rmtree(tree.root / 'build')
     code, said = run(tree)
