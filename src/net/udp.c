@@ -99,7 +99,7 @@ static bool take_header(struct udp_sock *u, struct view *in, struct origin *o, b
 	must(!o->facts);
 	if (pp_decode_dgram(*in, u->conf->pp_size, accept, &info, &used, &why) != PP_OK) {
 		must(why < COUNT_OF(u->net->counts.pp_reject));
-		u->net->counts.pp_reject[why]++;
+		net_tally(&u->net->counts.pp_reject[why], 1);
 		drop(u, &o->wire_src, why == PP_REJ_NO_HEADER ? NETC_pp_missing : NETC_COUNT, why == PP_REJ_NO_HEADER ?
 			"no PROXY header" : "bad PROXY header");
 		return false;
@@ -295,7 +295,7 @@ static unsigned send_batch(struct udp_sock *u, unsigned from)
 	must(n > 0 && u->nout <= UDP_BATCH);
 	int sent = sendmmsg(u->io.fd, m, n, MSG_DONTWAIT);
 	if (sent > 0) {
-		u->net->counts.c[NETC_udp_out] += (uint64_t)sent;
+		net_tally(&u->net->counts.c[NETC_udp_out], (uint64_t)sent);
 		return (unsigned)sent;
 	}
 	if (errno == EAGAIN || errno == ENOBUFS) {
