@@ -60,11 +60,13 @@ class Edge:
         log.close()
         end = time.monotonic() + timeout
         while not re.search(r"\bready\b", self.log()):
-            if self.process.poll() is not None:
-                raise RuntimeError(f"{self.name} ended with {self.process.returncode}:\n{self.log()[-4000:]}")
-            if time.monotonic() > end:
+            code, late = self.process.poll(), time.monotonic() > end
+            if code is not None or late:
                 self.process.kill()
-                raise RuntimeError(f"{self.name} is not ready:\n{self.log()[-4000:]}")
+                self.process.wait()
+                self.process = None     # reported here, nothing to stop
+                pytest.fail(f"{self.name} {'is not ready' if code is None else f'ended with {code}'}:\n"
+                            f"{self.log()[-4000:]}", pytrace=False)
             time.sleep(0.01)
         return self
 
