@@ -57,12 +57,12 @@ static uint64_t conn_deadline(const struct conn *c)
 		return c->began_ms + ms;
 	}
 	uint64_t at = UINT64_MAX;
-	if (nc->idle_ms)
+	/* While we do not read, silence and an unfinished message are our own doing. */
+	if (nc->idle_ms && !c->paused)
 		at = (c->active_ms > c->progress_ms ? c->active_ms : c->progress_ms) + nc->idle_ms;
 	if (nc->ws_ping_ms && c->ops[c->stages - 2]->quiet)
 		at = least(at, (c->active_ms > c->pinged_ms ? c->active_ms : c->pinged_ms) + nc->ws_ping_ms);
-	/* While we do not read, an unfinished message is our own delay. */
-	if (c->message_ms && !c->paused)
+	if (c->message_ms && nc->message_ms && !c->paused)
 		at = least(at, c->message_ms + nc->message_ms);
 	if (c->out)
 		at = least(at, c->progress_ms + CONN_STALL_MS);
@@ -109,11 +109,11 @@ static void conn_timer(struct timer *t)
 	}
 	if (!conn_is_open(c))
 		conn_open_late(c);
-	else if (c->message_ms && !c->paused && c->message_ms + nc->message_ms <= now)
+	else if (c->message_ms && nc->message_ms && !c->paused && c->message_ms + nc->message_ms <= now)
 		conn_fail(c, NETC_conn_timeout, SEND_TIMEOUT);
 	else if (c->out && c->progress_ms + CONN_STALL_MS <= now)
 		conn_fail(c, NETC_conn_timeout, SEND_TIMEOUT);
-	else if (nc->idle_ms && c->active_ms + nc->idle_ms <= now && c->progress_ms + nc->idle_ms <= now)
+	else if (nc->idle_ms && !c->paused && c->active_ms + nc->idle_ms <= now && c->progress_ms + nc->idle_ms <= now)
 		conn_fail(c, NETC_conn_idle, SEND_DEAD);
 	else {
 		/* The next ping waits for a full interval, answered or not; the idle bound ends a dead peer. */

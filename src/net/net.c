@@ -86,6 +86,7 @@ struct net *net_new(struct loop *l, uint16_t id, const struct net_conf *c, const
 	n->loop = l;
 	n->id = id;
 	n->conf = c;
+	n->store = c->tls;
 	n->ev = *ev;
 	n->peers = peers;
 	n->key = key;
@@ -172,6 +173,12 @@ bool net_close(struct net *n, struct ref r)
 		return false;
 	conn_fail(c, NETC_COUNT, SEND_OK);
 	return true;
+}
+
+void net_use_tls(struct net *n, struct tls_store *s)
+{
+	must(s || !n->store);
+	n->store = s;
 }
 
 const struct net_counts *net_counts(const struct net *n)

@@ -200,6 +200,9 @@ void        net_free(struct net *n);
 void        net_resume(struct net *n, struct ref conn);
 /* Close a connection after its queue has drained (tcp_close_conn). False when it is gone. */
 bool        net_close(struct net *n, struct ref conn);
+/* From now on handshakes use these certificates (tls_mgm reload); the former store may be freed once every worker has switched.
+ * For the worker's own thread. */
+void        net_use_tls(struct net *n, struct tls_store *s);
 const struct net_counts *net_counts(const struct net *n);
 /* A live connection to that peer, for requests that must reuse one (alias, RFC 5923); NO_REF when none. */
 struct ref  net_find_conn(struct net *n, enum transport t, const struct addr *peer);

@@ -248,6 +248,18 @@ static struct conn *pool_accepted(struct net *n, const struct target *t, struct 
 	return tls_facts_peer_verified(c->origin.facts->tls) ? c : NULL;
 }
 
+/* A connection that announced one client carries nothing for another, even where a flow names it (reference R26). */
+static bool announces_another(const struct conn *c, const struct target *t)
+{
+	char space[HEADER_MAX];
+	struct target over = *t;
+
+	if (!c->header.n || t->downstream)
+		return false;
+	over.from = c->origin.socket;
+	return !view_is(header_for(&over, space), c->header);
+}
+
 enum send_result pool_send(struct net *n, const struct target *t, const struct iovec *iov, int niov, size_t total, struct ref report)
 {
 	char header_space[HEADER_MAX], key_space[KEY_MAX];
@@ -255,7 +267,7 @@ enum send_result pool_send(struct net *n, const struct target *t, const struct i
 
 	if (t->flow.kind == REF_CONN && t->flow.worker == n->id) {
 		struct conn *c = conn_of(n, t->flow);
-		if (c)
+		if (c && !announces_another(c, t))
 			return conn_queue(c, iov, niov, total, report);
 	}
 	if (t->flow_only)

@@ -89,6 +89,7 @@ struct net {
 	struct udp_sock        **udp;        /* by socket index, NULL where not UDP */
 	struct listener        **listeners;
 	struct udp_flows        *flows;
+	struct tls_store        *store;      /* what handshakes use now */
 	struct tls_worker       *tls;
 	struct ws_spare         *ws_spare;
 	struct list              reports;    /* failures to tell outside net_send */

@@ -216,8 +216,9 @@ void frame_pump(struct conn *c)
 	while (may_read(c) && r == IO_OK && budget)
 		r = read_some(c, &budget);
 	rx_clock(c);
+	/* A peer that has said its last word may still want to hear the answer. */
 	if (r == IO_EOF || r == IO_ERR)
-		conn_fail(c, NETC_COUNT, SEND_DEAD);
+		conn_fail(c, NETC_COUNT, r == IO_EOF ? SEND_OK : SEND_DEAD);
 	else if (!budget && may_read(c))
 		conn_again(c);
 }

@@ -9,7 +9,7 @@ enum { TLS_RECORD = 16384, SNI_MAX = 255 };
 
 struct tls {
 	SSL                     *ssl;
-	const struct tls_domain *domain;
+	struct tls_domain       *domain;
 	struct conn             *c;
 	unsigned                 at;
 	bool                     established;
@@ -243,7 +243,7 @@ static int client_hello(SSL *ssl, int *alert, void *arg)
 	if (!hello_name(ssl, &name))
 		return SSL_CLIENT_HELLO_ERROR;
 	*alert = SSL_AD_UNRECOGNIZED_NAME;
-	t->domain = tls_store_server(n->conf->tls, &t->c->origin.wire_dst, name);
+	t->domain = tls_store_server(n->store, &t->c->origin.wire_dst, name);
 	if (!t->domain)
 		return SSL_CLIENT_HELLO_ERROR;
 	*alert = SSL_AD_INTERNAL_ERROR;
@@ -275,7 +275,7 @@ static int ticket(SSL *ssl, unsigned char name[16], unsigned char *iv, EVP_CIPHE
 {
 	struct net *n = tls_by(ssl)->c->net;
 	bool old;
-	const struct ticket_key *k = tls_ticket_key(n->conf->tls, n->id, n->loop->unix_ms, sealing ? NULL : name, &old);
+	const struct ticket_key *k = tls_ticket_key(n->store, n->id, n->loop->unix_ms, sealing ? NULL : name, &old);
 	OSSL_PARAM params[] = {
 		OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, (void *)(k ? k->mac : NULL), sizeof k->mac),
 		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, "sha256", 0),
@@ -353,7 +353,7 @@ static bool client_names(struct tls *t)
 
 static struct tls *tls_new(struct conn *c, unsigned at)
 {
-	struct tls_store *store = c->net->conf->tls;
+	struct tls_store *store = c->net->store;
 	struct tls *t = calloc(1, sizeof *t);
 
 	c->state[at] = t;

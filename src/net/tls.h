@@ -9,12 +9,13 @@ void               tls_ctx_hooks(SSL_CTX *ctx, bool server);
 
 struct tls_domain;
 /* The domain for an accepted connection by local address and SNI; NULL = refuse the handshake. */
-const struct tls_domain *tls_store_server(const struct tls_store *s, const struct addr *local, struct view sni);
+struct tls_domain *tls_store_server(const struct tls_store *s, const struct addr *local, struct view sni);
 /* Any server domain, to begin a handshake with; NULL = there is none. */
-const struct tls_domain *tls_store_any_server(const struct tls_store *s);
+struct tls_domain *tls_store_any_server(const struct tls_store *s);
 /* The domain for a connect, by name or by rules; NULL = none fits. */
-const struct tls_domain *tls_store_client(const struct tls_store *s, const struct addr *to, struct view name, struct view sni);
-SSL_CTX           *tls_domain_ctx(const struct tls_domain *d, uint16_t worker);
+struct tls_domain *tls_store_client(const struct tls_store *s, const struct addr *to, struct view name, struct view sni);
+/* A worker's own context of a domain; only for the worker's own thread. */
+SSL_CTX           *tls_domain_ctx(struct tls_domain *d, uint16_t worker);
 const struct tls_domain_conf *tls_domain_settings(const struct tls_domain *d);
 
 struct ticket_key { unsigned char name[16], aes[32], mac[32]; };

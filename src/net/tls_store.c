@@ -12,9 +12,13 @@
 
 enum { TICKET_SECRET = 32 };
 
+/* Files are read once, into `master`; a worker copies it when it first needs it, so that no reference count is shared between
+ * workers on every handshake, and no key is read after privileges were dropped. */
 struct tls_domain {
 	struct tls_domain_conf conf;
-	SSL_CTX               *ctx[WORKERS_MAX];
+	SSL_CTX               *master;
+	EVP_PKEY              *dh;                   /* NULL: chosen by the library */
+	SSL_CTX               *ctx[WORKERS_MAX];     /* each its worker's own */
 };
 
 /* Ticket keys follow from a secret that is hashed forward once per period: the workers agree without talking, and a key that
@@ -110,44 +114,56 @@ static bool load_authorities(SSL_CTX *ctx, const struct tls_domain_conf *c, stru
 	return true;
 }
 
-static bool load_dh(SSL_CTX *ctx, const struct tls_domain_conf *c, struct out *err)
+static bool load_dh(struct tls_domain *d, struct out *err)
 {
+	const struct tls_domain_conf *c = &d->conf;
 	char file[PATH_MAX];
 
-	if (!c->dh_params.n) {
+	if (!c->dh_params.n)
+		return true;
+	BIO *bio = path_of(c->dh_params, file, sizeof file) ? BIO_new_file(file, "r") : NULL;
+	d->dh = bio ? PEM_read_bio_Parameters(bio, NULL) : NULL;
+	BIO_free(bio);
+	return d->dh || complain(err, c, "DH parameters", file);
+}
+
+static bool use_dh(SSL_CTX *ctx, EVP_PKEY *dh)
+{
+	if (!dh) {
 		SSL_CTX_set_dh_auto(ctx, 1);
 		return true;
 	}
-	BIO *bio = path_of(c->dh_params, file, sizeof file) ? BIO_new_file(file, "r") : NULL;
-	EVP_PKEY *dh = bio ? PEM_read_bio_Parameters(bio, NULL) : NULL;
-	BIO_free(bio);
-	if (!dh)
-		return complain(err, c, "DH parameters", file);
-	if (SSL_CTX_set0_tmp_dh_pkey(ctx, dh) != 1) {
-		EVP_PKEY_free(dh);
-		return complain(err, c, "DH parameters", file);
-	}
-	return true;
+	if (!EVP_PKEY_up_ref(dh))
+		return false;
+	if (SSL_CTX_set0_tmp_dh_pkey(ctx, dh) == 1)
+		return true;
+	EVP_PKEY_free(dh);
+	return false;
 }
 
-static bool load_crypto(SSL_CTX *ctx, const struct tls_domain_conf *c, struct out *err)
+static bool set_crypto(SSL_CTX *ctx, const struct tls_domain_conf *c, struct out *err)
 {
 	char text[1024];
 
 	if (SSL_CTX_set_min_proto_version(ctx, c->min_version ? c->min_version : TLS1_2_VERSION) != 1 ||
 	    SSL_CTX_set_max_proto_version(ctx, c->max_version) != 1)
 		return complain(err, c, "protocol versions", "");
-	if (!c->ciphers.n)
-		SSL_CTX_set_cipher_list(ctx, default_ciphers);
-	else if (!path_of(c->ciphers, text, sizeof text) || SSL_CTX_set_cipher_list(ctx, text) != 1)
+	if (!c->ciphers.n) {
+		/* Versions that know no AEAD were asked for by name: then the library's own list. */
+		if (!c->min_version || c->min_version >= TLS1_2_VERSION)
+			SSL_CTX_set_cipher_list(ctx, default_ciphers);
+	} else if (!path_of(c->ciphers, text, sizeof text) || SSL_CTX_set_cipher_list(ctx, text) != 1)
 		return complain(err, c, "cipher list", text);
 	if (c->ec_curve.n && (!path_of(c->ec_curve, text, sizeof text) || SSL_CTX_set1_groups_list(ctx, text) != 1))
 		return complain(err, c, "curve", text);
-	return load_dh(ctx, c, err);
+	return true;
 }
 
-static SSL_CTX *make_ctx(const struct tls_domain_conf *c, struct out *err)
+/* A context with everything set that needs no file. */
+static SSL_CTX *new_ctx(const struct tls_domain *d, struct out *err)
 {
+	const struct tls_domain_conf *c = &d->conf;
+
 	ERR_clear_error();
 	SSL_CTX *ctx = SSL_CTX_new(c->server ? TLS_server_method() : TLS_client_method());
 	if (!ctx) {
@@ -159,20 +175,60 @@ static SSL_CTX *make_ctx(const struct tls_domain_conf *c, struct out *err)
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_read_ahead(ctx, 1);
 	/* A ticket made under one domain must not open a session under another, which may ask for a certificate. */
-	uint8_t id[SSL_MAX_SSL_SESSION_ID_LENGTH];
+	uint8_t id[EVP_MAX_MD_SIZE];
 	unsigned int idn = 0;
-	EVP_Digest(c->name.p, c->name.n, id, &idn, EVP_sha256(), NULL);
+	EVP_Digest(c->name.n ? c->name.p : "", c->name.n, id, &idn, EVP_sha256(), NULL);
+	must(idn <= SSL_MAX_SID_CTX_LENGTH);
 	SSL_CTX_set_session_id_context(ctx, id, idn);
 	int verify = c->verify_peer ? SSL_VERIFY_PEER : SSL_VERIFY_NONE;
 	if (c->server && c->verify_peer && c->require_cert)
 		verify |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
 	SSL_CTX_set_verify(ctx, verify, NULL);
-	if (load_identity(ctx, c, err) && load_authorities(ctx, c, err) && load_crypto(ctx, c, err)) {
-		tls_ctx_hooks(ctx, c->server);
+	tls_ctx_hooks(ctx, c->server);
+	if (set_crypto(ctx, c, err) && (use_dh(ctx, d->dh) || complain(err, c, "DH parameters", "")))
 		return ctx;
-	}
 	SSL_CTX_free(ctx);
 	return NULL;
+}
+
+static bool load_domain(struct tls_domain *d, struct out *err)
+{
+	if (!load_dh(d, err))
+		return false;
+	d->master = new_ctx(d, err);
+	return d->master && load_identity(d->master, &d->conf, err) && load_authorities(d->master, &d->conf, err);
+}
+
+/* What came from files, by reference. */
+static bool copy_files(SSL_CTX *to, SSL_CTX *from)
+{
+	X509 *cert = SSL_CTX_get0_certificate(from);
+	STACK_OF(X509) *chain = NULL;
+
+	SSL_CTX_set1_cert_store(to, SSL_CTX_get_cert_store(from));
+	SSL_CTX_set_client_CA_list(to, SSL_dup_CA_list(SSL_CTX_get_client_CA_list(from)));
+	if (!cert)
+		return true;
+	return SSL_CTX_use_certificate(to, cert) == 1 && SSL_CTX_use_PrivateKey(to, SSL_CTX_get0_privatekey(from)) == 1 &&
+		SSL_CTX_get0_chain_certs(from, &chain) == 1 && SSL_CTX_set1_chain(to, chain) == 1;
+}
+
+SSL_CTX *tls_domain_ctx(struct tls_domain *d, uint16_t worker)
+{
+	char text[64];
+	struct out err = out_to(text, sizeof text);
+
+	must(worker < WORKERS_MAX);
+	if (d->ctx[worker])
+		return d->ctx[worker];
+	SSL_CTX *ctx = new_ctx(d, &err);
+	if (ctx && copy_files(ctx, d->master)) {
+		d->ctx[worker] = ctx;
+		return ctx;
+	}
+	/* Out of memory: the master serves as well, only slower. */
+	SSL_CTX_free(ctx);
+	return d->master;
 }
 
 struct tls_store *tls_store_new(const struct tls_domain_conf *domains, size_t n, uint16_t workers, struct out *err)
@@ -190,14 +246,16 @@ struct tls_store *tls_store_new(const struct tls_domain_conf *domains, size_t n,
 	}
 	s->workers = workers;
 	s->n = n;
-	for (size_t i = 0; i <= n; i++) {
-		s->domain[i].conf = i < n ? domains[i] : built_in;
-		for (uint16_t w = 0; w < workers; w++) {
-			s->domain[i].ctx[w] = make_ctx(&s->domain[i].conf, err);
-			if (!s->domain[i].ctx[w])
-				goto fail;
-		}
+	bool client = false;
+	for (size_t i = 0; i < n; i++) {
+		s->domain[i].conf = domains[i];
+		client = client || !domains[i].server;
+		if (!load_domain(&s->domain[i], err))
+			goto fail;
 	}
+	s->domain[n].conf = built_in;
+	if (!client && !load_domain(&s->domain[n], err))
+		goto fail;
 	if (RAND_bytes(s->chain[0].secret, TICKET_SECRET) != 1) {
 		putf(err, "TLS: no random bytes");
 		goto fail;
@@ -215,17 +273,15 @@ void tls_store_free(struct tls_store *s)
 {
 	if (!s)
 		return;
-	for (size_t i = 0; i <= s->n; i++)
+	for (size_t i = 0; i <= s->n; i++) {
 		for (uint16_t w = 0; w < s->workers; w++)
 			SSL_CTX_free(s->domain[i].ctx[w]);
+		SSL_CTX_free(s->domain[i].master);
+		EVP_PKEY_free(s->domain[i].dh);
+	}
 	OPENSSL_cleanse(s->chain, sizeof s->chain);
 	free(s->domain);
 	free(s);
-}
-
-SSL_CTX *tls_domain_ctx(const struct tls_domain *d, uint16_t worker)
-{
-	return d->ctx[worker];
 }
 
 const struct tls_domain_conf *tls_domain_settings(const struct tls_domain *d)
@@ -280,14 +336,14 @@ static size_t match_name(struct view list, struct view name)
 	return best;
 }
 
-static const struct tls_domain *choose(const struct tls_store *s, bool server, const struct addr *a, struct view name)
+static struct tls_domain *choose(const struct tls_store *s, bool server, const struct addr *a, struct view name)
 {
 	/* Domains that name the address come before those for any. */
 	for (int want = IP_NAMED; want >= IP_ANY; want--) {
-		const struct tls_domain *found = NULL;
+		struct tls_domain *found = NULL;
 		size_t best = 0;
 		for (size_t i = 0; i < s->n; i++) {
-			const struct tls_domain *d = &s->domain[i];
+			struct tls_domain *d = &s->domain[i];
 			if (d->conf.server != server || match_ip(d->conf.match_ip, a) != (enum ip_match)want)
 				continue;
 			size_t score = match_name(d->conf.match_sip, name);
@@ -302,12 +358,12 @@ static const struct tls_domain *choose(const struct tls_store *s, bool server, c
 	return NULL;
 }
 
-const struct tls_domain *tls_store_server(const struct tls_store *s, const struct addr *local, struct view sni)
+struct tls_domain *tls_store_server(const struct tls_store *s, const struct addr *local, struct view sni)
 {
 	return choose(s, true, local, sni);
 }
 
-const struct tls_domain *tls_store_any_server(const struct tls_store *s)
+struct tls_domain *tls_store_any_server(const struct tls_store *s)
 {
 	for (size_t i = 0; i < s->n; i++)
 		if (s->domain[i].conf.server)
@@ -315,7 +371,7 @@ const struct tls_domain *tls_store_any_server(const struct tls_store *s)
 	return NULL;
 }
 
-const struct tls_domain *tls_store_client(const struct tls_store *s, const struct addr *to, struct view name, struct view sni)
+struct tls_domain *tls_store_client(const struct tls_store *s, const struct addr *to, struct view name, struct view sni)
 {
 	bool any = false;
 

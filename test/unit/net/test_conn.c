@@ -93,6 +93,7 @@ static void test_backpressure(void **state)
 	raw_say(fd, "Content-Length: 0\r\n\r\n");
 	/* Our own slowness breaks no deadline and loses nothing. */
 	kit_later(HOSTS(h), CONN_MESSAGE_MS + 1000);
+	kit_later(HOSTS(h), CONN_IDLE_MS + 1000);
 	assert_int_equal(h->nheard, 1);
 	assert_int_equal(kit_count(h, NETC_conn_closed), 0);
 	for (int i = 0; i < 20; i++)
@@ -128,6 +129,21 @@ static void test_paused_peer_that_leaves(void **state)
 	net_resume(h->net, h->heard[0].o.conn);
 	kit_until(HOSTS(h), kit_count(h, NETC_conn_closed) == 1);
 	assert_int_equal(h->nheard, 2);                         /* what had been read was served */
+	kit_close(h);
+}
+
+static void test_half_closed_peer_is_answered(void **state)
+{
+	static struct raw r;
+	struct host *h = edge();
+	int fd = raw_connect("127.0.0.3", &h->sock[0].at);
+
+	raw_say(fd, "\r\n\r\n");
+	shutdown(fd, SHUT_WR);
+	memset(&r, 0, sizeof r);
+	raw_until(HOSTS(h), fd, &r, r.closed);
+	assert_int_equal(r.n, 2);
+	close(fd);
 	kit_close(h);
 }
 
@@ -269,6 +285,27 @@ static void test_letters(void **state)
 	workers_close(&p);
 }
 
+static void test_orders_travel(void **state)
+{
+	struct pair p = workers();
+	struct host **both = HOSTS(p.h[0], p.h[1]);
+	int fd = raw_connect("127.0.0.3", &p.h[0]->sock[0].at);
+
+	p.h[0]->busy = p.h[1]->busy = true;
+	raw_say(fd, MSG BODY);
+	kit_until(both, p.h[0]->nheard + p.h[1]->nheard == 1);
+	struct host *owner = p.h[0]->nheard ? p.h[0] : p.h[1], *other = p.h[0]->nheard ? p.h[1] : p.h[0];
+	struct ref c = owner->heard[0].o.conn;
+	kit_turns(both, 3);
+	assert_int_equal(owner->nheard, 1);
+	net_resume(other->net, c);
+	kit_until(both, owner->nheard == 2);
+	assert_true(net_close(other->net, c));
+	kit_until(both, kit_count(owner, NETC_conn_closed) == 1);
+	close(fd);
+	workers_close(&p);
+}
+
 /* A client's connection is found by its address from any worker, as a browser's Contact needs. */
 static void test_connection_of_another_worker_by_address(void **state)
 {
@@ -368,10 +405,12 @@ int main(void)
 		cmocka_unit_test(test_message_deadline),
 		cmocka_unit_test(test_backpressure),
 		cmocka_unit_test(test_paused_peer_that_leaves),
+		cmocka_unit_test(test_half_closed_peer_is_answered),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_out_of_descriptors),
 		cmocka_unit_test(test_a_flood_shares_the_worker),
 		cmocka_unit_test(test_letters),
+		cmocka_unit_test(test_orders_travel),
 		cmocka_unit_test(test_connection_of_another_worker_by_address),
 		cmocka_unit_test(test_sent_to_is_shared),
 		cmocka_unit_test(test_costs),

@@ -242,6 +242,69 @@ static void test_flows(void **state)
 	kit_close(h);
 }
 
+/* Even where a flow names an announced connection, only its client uses it. */
+static void test_a_flow_does_not_lend_a_header(void **state)
+{
+	static struct raw r;
+	struct host *h = edge(true, 1);
+	struct up u = upstream("127.0.0.9");
+	struct origin a = client(h, "192.0.2.1:1000"), b = client(h, "192.0.2.2:1000");
+	struct target t = { .transport = TR_TCP, .from = &h->sock[0], .to = u.at, .client = &a };
+
+	assert_int_equal(kit_send(h, &t, MSG, NO_REF), SEND_OK);
+	int fd = up_accept(h, &u);
+	raw_say(fd, MSG);
+	kit_until(HOSTS(h), h->nheard == 1);
+	t.flow = h->heard[0].o.conn;
+	t.flow_only = true;
+	assert_int_equal(kit_send(h, &t, MSG, NO_REF), SEND_OK);
+	t.client = &b;
+	assert_int_equal(kit_send(h, &t, MSG, NO_REF), SEND_DEAD);
+	t.client = NULL;
+	assert_int_equal(kit_send(h, &t, MSG, NO_REF), SEND_DEAD);
+	/* An answer to the upstream's own request goes back where it came from. */
+	t.downstream = true;
+	assert_int_equal(kit_send(h, &t, RESPONSE, NO_REF), SEND_OK);
+	t.downstream = false;
+	t.client = &b;
+	t.flow_only = false;
+	assert_int_equal(kit_send(h, &t, MSG, NO_REF), SEND_OK);
+	int other = up_accept(h, &u);
+	char head[128];
+	header_of(h, &b, head, sizeof head);
+	memset(&r, 0, sizeof r);
+	raw_until(HOSTS(h), other, &r, r.n == strlen(head) + sizeof MSG - 1);
+	assert_memory_equal(r.b, head, strlen(head));
+	close(fd);
+	close(other);
+	close(u.fd);
+	kit_close(h);
+}
+
+/* An upstream that restarts: the next message opens a new connection, which announces its client again. */
+static void test_upstream_restarts(void **state)
+{
+	static struct raw r;
+	struct host *h = edge(true, 1);
+	struct up u = upstream("127.0.0.9");
+	struct origin a = client(h, "192.0.2.1:1000");
+	struct target t = { .transport = TR_TCP, .from = &h->sock[0], .to = u.at, .client = &a };
+	char head[128];
+
+	header_of(h, &a, head, sizeof head);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(kit_send(h, &t, MSG, NO_REF), SEND_OK);
+		int fd = up_accept(h, &u);
+		memset(&r, 0, sizeof r);
+		raw_until(HOSTS(h), fd, &r, r.n == strlen(head) + sizeof MSG - 1);
+		assert_memory_equal(r.b, head, strlen(head));
+		close(fd);
+		kit_until(HOSTS(h), kit_count(h, NETC_conn_closed) == (uint64_t)i + 1);
+	}
+	close(u.fd);
+	kit_close(h);
+}
+
 static void test_full_queue_and_its_end(void **state)
 {
 	struct host *h = edge(false, 1);
@@ -357,6 +420,8 @@ int main(void)
 		cmocka_unit_test(test_refused_connect_tells_each),
 		cmocka_unit_test(test_connect_deadline),
 		cmocka_unit_test(test_flows),
+		cmocka_unit_test(test_a_flow_does_not_lend_a_header),
+		cmocka_unit_test(test_upstream_restarts),
 		cmocka_unit_test(test_full_queue_and_its_end),
 		cmocka_unit_test(test_slow_reader_gets_everything),
 		cmocka_unit_test(test_idle_ends),

@@ -201,6 +201,31 @@ static void test_resumption_and_its_end(void **state)
 	tls_host_close(b);
 }
 
+static void test_certificates_are_swapped(void **state)
+{
+	struct host *a = client_of(TR_TLS, NULL), *b = server_of(TR_TLS);
+	struct tls_store *was = b->conf.tls;
+	struct out err = out_to(b->err, sizeof b->err - 1);
+	struct identity renewed = certs_make(&ca, "renewed", "DNS:one.example");
+	struct tls_domain_conf d = domain(true, "one", &renewed);
+
+	exchange(a, b, TR_TLS, "one.example");
+	struct tls_store *now = tls_store_new(&d, 1, 1, &err);
+	assert_non_null(now);
+	net_use_tls(b->net, now);
+	tls_store_free(was);
+	/* The open connection lives on; a new one sees the new certificate. */
+	exchange(a, b, TR_TLS, "one.example");
+	assert_int_equal(kit_count(b, NETC_conn_accepted), 1);
+	drop_all(a, b);
+	exchange(a, b, TR_TLS, "one.example");
+	assert_true(fact(&a->heard[2].o, "tls_peer_subject_cn", "renewed"));
+	tls_host_close(a);
+	kit_close(b);
+	tls_store_free(now);
+	certs_free(&renewed);
+}
+
 /* The header stands before the first TLS byte, in both directions. */
 static void test_header_before_tls(void **state)
 {
@@ -437,6 +462,7 @@ int main(void)
 		cmocka_unit_test(test_foreign_server),
 		cmocka_unit_test(test_server_of_another_name),
 		cmocka_unit_test(test_resumption_and_its_end),
+		cmocka_unit_test(test_certificates_are_swapped),
 		cmocka_unit_test(test_header_before_tls),
 		cmocka_unit_test(test_header_and_hello_in_one_piece),
 		cmocka_unit_test(test_plain_bytes_and_half_handshake),
