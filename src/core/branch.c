@@ -69,38 +69,69 @@ struct branch_cookie branch_new(struct worker *w, uint32_t loop)
 		.lo = (uint32_t)w->rand64(w->rand_arg), .loop = loop };
 }
 
-/* A chain of keyed hashes: each field is bound to its place, so that moving bytes between fields changes the result. */
-static uint64_t mix(struct hash_key key, uint64_t so_far, struct view v)
+/* The fields in one keyed hash, each after its length: bytes moved from one field to the next change the result. */
+struct mix { struct hash_key key; uint64_t so_far; size_t n; char bytes[512]; };
+
+static void mix_flush(struct mix *x)
 {
-	key.k0 ^= so_far;
-	return siphash_view(key, v);
+	struct hash_key key = x->key;
+
+	key.k0 ^= x->so_far;
+	x->so_far = siphash(key, x->bytes, x->n);
+	x->n = 0;
 }
 
-static uint64_t mix_all(struct hash_key key, uint64_t h, const struct sip_msg *m, enum sip_hdr_id id)
+static void mix(struct mix *x, struct view v)
 {
-	for (const struct sip_hdr *x = sip_first(m, id); x; x = sip_next(m, x))
-		h = mix(key, h, x->value);
-	return h;
+	uint32_t n = (uint32_t)v.n;
+
+	if (x->n + sizeof n > sizeof x->bytes)
+		mix_flush(x);
+	memcpy(x->bytes + x->n, &n, sizeof n);
+	x->n += sizeof n;
+	while (v.n) {
+		size_t room = sizeof x->bytes - x->n, now = v.n < room ? v.n : room;
+		memcpy(x->bytes + x->n, v.p, now);
+		x->n += now;
+		v = view_from(v, now);
+		if (x->n == sizeof x->bytes)
+			mix_flush(x);
+	}
+}
+
+static void mix_all(struct mix *x, const struct sip_msg *m, enum sip_hdr_id id)
+{
+	for (const struct sip_hdr *h = sip_first(m, id); h; h = sip_next(m, h))
+		mix(x, h->value);
 }
 
 uint32_t branch_loop_hash(const struct worker *w, const struct msg *m, const struct msg_route *r)
 {
 	const struct sip_msg *s = &m->sip;
-	char                  cseq[16];
-	struct out            o = out_to(cseq, sizeof cseq);
-	uint64_t              h = 0;
+	struct mix            x;
 
-	put_u64(&o, s->cseq);
-	h = mix(w->key, h, r->ruri);
-	h = mix(w->key, h, r->duri);
-	h = mix(w->key, h, s->from_tag);
-	h = mix(w->key, h, s->to_tag);
-	h = mix(w->key, h, s->call_id);
-	h = mix(w->key, h, out_view(&o));
-	h = mix_all(w->key, h, s, HDR_ROUTE);
-	h = mix_all(w->key, h, s, HDR_PROXY_REQUIRE);
-	h = mix_all(w->key, h, s, HDR_PROXY_AUTHORIZATION);
-	return (uint32_t)h;
+	x.key = w->key;
+	x.so_far = 0;
+	x.n = 0;
+	mix(&x, view_of((const char *)&s->cseq, sizeof s->cseq));
+	mix(&x, r->ruri);
+	mix(&x, r->duri);
+	mix(&x, s->from_tag);
+	mix(&x, s->to_tag);
+	mix(&x, s->call_id);
+	mix_all(&x, s, HDR_ROUTE);
+	mix_all(&x, s, HDR_PROXY_REQUIRE);
+	mix_all(&x, s, HDR_PROXY_AUTHORIZATION);
+	mix_flush(&x);
+	return (uint32_t)x.so_far;
+}
+
+/* Only one Via in the whole message: what m->via holds. */
+static bool via_alone(const struct msg *m)
+{
+	const struct sip_hdr *h = sip_first(&m->sip, HDR_VIA);
+
+	return !h || (h->next_same == SIP_NO_HDR && m->via.whole.n == h->value.n);
 }
 
 bool msg_looped(const struct worker *w, const struct msg *m, const struct msg_route *r)
@@ -111,6 +142,8 @@ bool msg_looped(const struct worker *w, const struct msg *m, const struct msg_ro
 	bool                 hashed = false;
 	uint32_t             loop = 0;
 
+	if (!m->ours && via_alone(m))
+		return false;
 	while (sip_walk_via(&walk, &via, NULL) == SIP_OK) {
 		if (!branch_read(w->key, via.branch, &c))
 			continue;

@@ -82,6 +82,8 @@ bool edit_body(struct msg *m, struct edits *e, struct view body);               
 
 struct worker;
 struct txn;
+/* What our own Via branch carries; see branch_write(). */
+struct branch_cookie { uint16_t worker; uint64_t hi; uint32_t lo; uint32_t loop; /* hash of what decides routing, RFC 3261 16.6 (8) */ };
 /* Via rules of one message, set by the script (set_via_handling). */
 enum msg_via { VIA_FORCE_RPORT = 1, VIA_ADD_LOCAL_RPORT = 2, VIA_REPLY_TO_VIA = 4, VIA_FORCE_TCP_ALIAS = 8 };
 
@@ -96,6 +98,8 @@ struct msg {
 	struct origin     origin;
 	struct sip_uri    ruri;                /* received R-URI decoded (requests) */
 	struct sip_via    via;                 /* top Via */
+	struct branch_cookie cookie;           /* of the top Via's branch, when ... */
+	bool              ours;                /* ... we made it: then a reply is one to us */
 	struct msg_route  route;               /* branch 0 */
 	struct msg_route *more;                /* MSG_BRANCHES - 1 added branches, NULL until the first */
 	uint8_t           nmore;
@@ -191,7 +195,6 @@ uint16_t dispatch_owner(struct hash_key key, uint16_t workers, const struct sip_
 /* Our Via branch: "z9hG4bK" + worker + 96 random bits + a keyed check over both and the loop hash: nobody else can make one
  * that we accept (requirements S11). */
 enum { BRANCH_TEXT_MAX = 80 };
-struct branch_cookie { uint16_t worker; uint64_t hi; uint32_t lo; uint32_t loop; /* hash of what decides routing, RFC 3261 16.6 (8) */ };
 struct view branch_write(struct hash_key key, const struct branch_cookie *c, char *buf);
 bool        branch_read(struct hash_key key, struct view branch, struct branch_cookie *out);    /* false: not ours, or forged */
 struct branch_cookie branch_new(struct worker *w, uint32_t loop);

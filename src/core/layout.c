@@ -119,19 +119,17 @@ static struct view status_line(uint16_t status, struct view reason, struct arena
 static bool via_first_bytes(const struct msg *m, struct view *bytes)
 {
 	const struct sip_hdr *h = sip_first(&m->sip, HDR_VIA);
-	struct sip_via        via;
 
-	if (!h)
+	if (!h || !m->via.whole.n)
 		return false;
 
-	struct view rest = h->value;
+	struct view rest = view_from(h->value, (size_t)(m->via.whole.p + m->via.whole.n - h->value.p));
 
-	if (sip_via_next(&rest, &via) != SIP_OK)
-		return false;
+	view_cut(&rest, ',');
 
 	struct view next = view_trim(rest);
 
-	*bytes = next.n ? view_of(via.whole.p, (size_t)(next.p - via.whole.p)) : h->line;
+	*bytes = next.n ? view_of(m->via.whole.p, (size_t)(next.p - m->via.whole.p)) : h->line;
 	return true;
 }
 
@@ -145,6 +143,10 @@ bool layout_reply(struct msg *m, uint16_t status, struct view reason, struct are
 	if (!cut || !via_first_bytes(m, &via))
 		return false;
 	*cut = (struct edit){ .off = (uint32_t)(via.p - m->sip.bytes.p), .len = (uint32_t)via.n };
+	if (!status && m->new_status) {
+		status = m->new_status;
+		reason = m->new_reason;
+	}
 	if (status) {
 		struct view line = status_line(status, reason.p ? reason : m->sip.reason, a);
 		l.full |= !line.p;
@@ -195,7 +197,7 @@ static void lay_to_header(struct lay *l, const struct msg *m, struct view tag)
 }
 
 /* Content-Type, Content-Length, Server, empty line. */
-static void lay_own_tail(struct lay *l, const struct msg *m, const struct own_reply *r)
+static void lay_own_tail(struct lay *l, const struct msg *m, const struct own_reply *r, size_t body)
 {
 	const struct core_conf *c = m->w->conf;
 	size_t                  room = r->content_type.n + c->server_header.n + 96;
@@ -215,7 +217,7 @@ static void lay_own_tail(struct lay *l, const struct msg *m, const struct own_re
 		put(&o, VIEW("\r\n"));
 	}
 	put(&o, VIEW("Content-Length: "));
-	put_u64(&o, r->body.n);
+	put_u64(&o, body);
 	put(&o, VIEW("\r\n\r\n"));
 	must(!o.full);
 	lay_view(l, out_view(&o));
@@ -246,8 +248,11 @@ bool layout_own_reply(const struct msg *m, const struct own_reply *r, struct are
 	}
 	lay_view(&l, r->extra);
 	lay_view(&l, m->reply_lines);
-	lay_own_tail(&l, m, r);
-	lay_view(&l, r->body);
+	/* Its Content-Type is among reply_lines, as the script wrote it.  A 100 has no use for a body. */
+	struct view body = r->body.n || r->status == 100 ? r->body : m->reply_body;
+
+	lay_own_tail(&l, m, r, body.n);
+	lay_view(&l, body);
 	return laid_fine(&l);
 }
 

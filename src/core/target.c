@@ -81,7 +81,12 @@ bool next_hop(const struct msg *m, const struct msg_route *r, struct resolve_ask
 			return false;
 		text = first.uri;
 	}
-	if (!sip_uri_parse(text, uri) || (uri->scheme != SCHEME_SIP && uri->scheme != SCHEME_SIPS) || !uri->host.n)
+	/* The received R-URI is decoded already. */
+	if (text.p == m->ruri.whole.p && text.n == m->ruri.whole.n)
+		*uri = m->ruri;
+	else if (!sip_uri_parse(text, uri))
+		return false;
+	if ((uri->scheme != SCHEME_SIP && uri->scheme != SCHEME_SIPS) || !uri->host.n)
 		return false;
 	*ask = (struct resolve_ask){ .host = uri->maddr.n ? uri->maddr : uri->host, .port = uri->port, .transport = TR_NONE,
 		.secure = uri->scheme == SCHEME_SIPS, .usable = usable(m->w->conf) };

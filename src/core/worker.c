@@ -84,9 +84,8 @@ static void refuse(struct worker *w, struct msg *m, enum sip_fault why)
 
 static void deliver(struct worker *w, struct buf *bytes, struct view v, const struct origin *o)
 {
-	enum sip_fault       why;
-	struct branch_cookie c;
-	struct msg          *m = msg_make(w, bytes, v, o, &why);
+	enum sip_fault why;
+	struct msg    *m = msg_make(w, bytes, v, o, &why);
 
 	if (!m) {
 		count(w, COREC_arena_full);
@@ -94,7 +93,7 @@ static void deliver(struct worker *w, struct buf *bytes, struct view v, const st
 	}
 
 	bool request = sip_is_request(&m->sip);
-	bool ours = !request && branch_read(w->key, m->via.branch, &c);
+	bool ours = !request && m->ours;
 
 	if (!ours && bare_where_header_is_due(o)) {
 		count(w, COREC_bare_forged);

@@ -96,9 +96,9 @@ static bool client_is(const struct table_node *n, const void *key)
 bool txn_receive_reply(struct worker *w, struct msg *m)
 {
 	struct txns    *s = w->txns;
-	struct answered k = { .cancel = m->sip.method_id == SIP_CANCEL };
+	struct answered k = { m->cookie, m->sip.method_id == SIP_CANCEL };
 
-	if (!branch_read(w->key, m->via.branch, &k.cookie))
+	if (!m->ours)
 		return false;
 
 	struct table_node *n = table_find(&s->clients, k.cookie.hi ^ k.cancel, client_is, &k);
