@@ -33,6 +33,7 @@ struct loader {
 	bool                stateless_given, forward_used;
 	uint16_t            udp_workers, tcp_workers;
 	bool                debug_mode;
+	bool                at_run;          /* {s.eval}: a text resolved while scripts run; nothing shared may change */
 };
 static inline struct loader *loader_of(struct script_load *l) { return (struct loader *)l; }
 /* One finding at [at, at+len) of the source. */
@@ -298,5 +299,6 @@ struct callsite;
 bool  args_eval(struct run *r, const struct callsite *c, struct arg *out);
 bool  run_start_at(struct run *r, const struct code *code, uint32_t pc);
 extern const struct script_var engine_vars[];
+extern const struct script_transform engine_transforms[];
 static inline struct script_worker *script_worker(const struct worker *w) { return w->script; }
 #endif

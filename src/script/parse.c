@@ -584,8 +584,9 @@ static struct item *parse_global(struct lex *x)
 		closest_offer(&c, VIEW("modparam"));
 		return lex_fail(x, i->at, i->len, closest_hint(&c, x->l->pub.arena), "\"" VIEW_FMT "\" is neither a route nor an assignment", VIEW_ARG(i->name));
 	}
-	if (global_assign(x, i->name, i->at, i->len))
-		lex_next(x);
+	if (!global_assign(x, i->name, i->at, i->len))
+		return NULL;
+	lex_next(x);
 	return x->failed ? NULL : i;
 }
 

@@ -47,17 +47,24 @@ static void offer_vars(struct closest *c, const struct script_var *rows)
 		closest_offer(c, view_str(rows->name));
 }
 
+static const struct script_transform *transform_in(const struct script_transform *rows, struct view name)
+{
+	for (; rows && rows->name; rows++)
+		if (view_is(view_str(rows->name), name))
+			return rows;
+	return NULL;
+}
+
 static const struct script_transform *find_transform(const struct loader *l, struct view name)
 {
-	const struct script_transform *t = core_transforms;
+	const struct script_transform *found = transform_in(engine_transforms, name);
 
-	for (size_t i = 0; i <= l->nmodules; i++) {
-		for (; t && t->name; t++)
-			if (view_is(view_str(t->name), name))
-				return t;
-		t = i < l->nmodules && l->modules[i].m ? l->modules[i].m->transforms : NULL;
-	}
-	return NULL;
+	if (!found)
+		found = transform_in(core_transforms, name);
+	for (size_t i = 0; !found && i < l->nmodules; i++)
+		if (l->modules[i].m)
+			found = transform_in(l->modules[i].m->transforms, name);
+	return found;
 }
 
 /* Names of loaded modules that exist only as stubs: what is unknown may be theirs. */
@@ -338,7 +345,7 @@ static bool fits_row(struct spot s, struct varref *ref)
 		return false;
 	}
 	ref->bound = -1;
-	if (ref->sub_kind == SUB_LITERAL && row->bind) {
+	if (ref->sub_kind == SUB_LITERAL && row->bind && !s.l->at_run) {
 		char       why[256];
 		struct out err = out_to(why, sizeof why - 1);
 		if (!row->bind(&s.l->pub, ref->sub, &ref->bound, &err)) {
@@ -433,3 +440,41 @@ struct fmt *resolve_fmt(struct loader *l, struct view text, uint32_t at, uint32_
 		f->parts[f->n++].lit = view_from(text, from);
 	return f;
 }
+
+/* ---- {s.eval}: a text of run time read as a format -------------------------------------------------------------------------------- */
+
+enum { EVAL_DEPTH = 4 };
+
+static bool s_eval(struct run *r, struct value *v, const struct value *args, int nargs)
+{
+	static _Thread_local unsigned depth;           /* "$(var(x){s.eval})" inside $var(x) would never end */
+	const struct script          *script = r->script;
+	struct diags                  d = { .arena = r->tmp };
+	const struct script_env       env = { .nmodules = 0 };
+	struct loader                *l = arena_zalloc(r->tmp, sizeof *l);
+	struct view                   text;
+
+	if (!l || depth == EVAL_DEPTH)
+		return false;
+	*l = (struct loader){ .at_run = true, .prog = (struct program *)(uintptr_t)&script->prog };
+	l->pub = (struct script_load){ .arena = r->tmp, .diags = &d, .env = &env, .script = (struct script *)(uintptr_t)script };
+	l->modules = arena_zalloc(r->tmp, (script->nmodules + 1) * sizeof *l->modules);
+	for (; l->modules && l->nmodules < script->nmodules; l->nmodules++)
+		l->modules[l->nmodules] = (struct module_load){ .m = script->modules[l->nmodules] };
+
+	const struct fmt *f = l->modules ? resolve_fmt(l, v->s, 0, 0) : NULL;
+	bool              good = false;
+
+	depth++;
+	if (f)
+		good = fmt_expand(r, f, r->w->conf->print_buf, &text);
+	depth--;
+	if (good)
+		*v = value_str(text);
+	return good;
+}
+
+const struct script_transform engine_transforms[] = {
+	{ "s.eval", s_eval, .help = "the value read as a format string" },
+	{ NULL },
+};

@@ -44,7 +44,7 @@ static bool s_int(struct run *r, struct value *v, const struct value *a, int n)
 		sum = sum * 10 + (v->s.p[i] - '0');
 	/* Inside a text the original stays; the number shows in arithmetic and in an assignment (section 18). */
 	v->i = (int32_t)(minus ? -sum : sum);
-	v->flags = V_STR | V_INT;
+	v->flags = V_STR | V_INT | V_NATIVE;
 	return true;
 }
 

@@ -358,17 +358,19 @@ static void log_line(struct run *r, const struct logcall *k)
 	struct view  text;
 	struct value v;
 
-	set_ret(r, 1);
 	if (k->level_var && var_eval(r, k->level_var, &v) && v.flags & V_INT)
 		level = v.i;
-	if (level > r->w->xlog_level)
+	if (level > r->w->xlog_level) {
+		set_ret(r, SCRIPT_TRUE);
 		return;
+	}
 	if (!fmt_scratch(r, k->fmt, r->w->conf->xlog_buf, &text)) {
 		script_complain(r, "the line is longer than xlog_buf_size");
 		set_ret(r, SCRIPT_FALSE);
 		return;
 	}
 	script_say(r->w, level, text);
+	set_ret(r, SCRIPT_TRUE);
 }
 
 static enum step assertion(struct run *r, const struct value *text)
