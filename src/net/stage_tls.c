@@ -12,7 +12,7 @@ struct tls {
 	struct tls_domain       *domain;
 	struct conn             *c;
 	unsigned                 at;
-	bool                     established;
+	bool                     established, heard;      /* heard: the peer has sent a byte */
 	uint16_t                 sni_n;
 	char                    *sni;             /* of an accepted connection */
 };
@@ -40,6 +40,7 @@ static int bio_read(BIO *b, char *p, int n)
 	BIO_clear_retry_flags(b);
 	switch (stage_recv(t->c, t->at - 1, p, (size_t)n, &got, &whole)) {
 	case IO_OK:
+		t->heard = true;
 		return (int)got;
 	case IO_AGAIN:
 		BIO_set_retry_read(b);
@@ -448,6 +449,11 @@ static enum io tls_open(struct conn *c, unsigned at)
 	case SSL_ERROR_WANT_WRITE:
 		return IO_AGAIN;
 	default:
+		/* A health check connects and leaves: nothing has failed. */
+		if (!t->heard && !c->origin.outbound && !c->closing) {
+			ERR_clear_error();
+			return IO_EOF;
+		}
 		return tls_refused(c, t);
 	}
 }

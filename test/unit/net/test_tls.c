@@ -355,6 +355,12 @@ static void test_plain_bytes_and_half_handshake(void **state)
 	close(plain);
 	close(half);
 	close(header);
+	/* Who only looks whether the port is open has failed nothing. */
+	int probe = raw_connect("127.0.0.1", &b->sock[0].at);
+	kit_turns(HOSTS(b), 2);
+	close(probe);
+	kit_until(HOSTS(b), kit_count(b, NETC_conn_closed) == 4);
+	assert_int_equal(kit_count(b, NETC_tls_failed), 1);
 	tls_host_close(b);
 }
 
