@@ -75,6 +75,10 @@ class Edge:
             return f.read().decode("utf-8", "replace")
 
     @property
+    def workers(self):
+        return int(re.search(r"\bready: (\d+) worker", self.log()).group(1))
+
+    @property
     def alive(self):
         return self.process.poll() is None
 
