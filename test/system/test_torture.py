@@ -303,6 +303,13 @@ def test_torture_websocket(run, place):
 
 # ---------------------------------------------------------- sets in hundreds
 
+def kernel_drops(port):
+    """Datagrams the kernel threw away because that socket's buffer was full."""
+    with open("/proc/net/udp") as f:
+        rows = [line.split() for line in f.readlines()[1:]]
+    return sum(int(r[-1]) for r in rows if int(r[1].split(":")[1], 16) == port)
+
+
 async def pour(place, messages):
     """All of them, OPTIONS answered after each hundred; datagrams, or a
     connection of its own for what no datagram can hold."""
@@ -324,6 +331,7 @@ async def pour(place, messages):
             await ping(place)
     await ping(place)
     transport.abort()
+    assert kernel_drops(place.doors["udp"][1]) == 0, "not every message reached the edge"
     place.uas.seen.clear()
     place.uas.by_call.clear()
     place.uas.answered.clear()
