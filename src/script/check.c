@@ -248,12 +248,19 @@ static bool check_return(struct loader *l, struct stmt *s)
 	return true;
 }
 
+/* A bad condition hides no mistake in its branches. */
+static bool check_branches(struct loader *l, struct stmt *s)
+{
+	bool condition = check_expr(l, s->e), body = check_stmts(l, s->body), other = check_stmts(l, s->other);
+
+	return condition && body && other;
+}
+
 static bool check_stmt(struct loader *l, struct stmt *s)
 {
 	switch (s->kind) {
 	case S_EXPR:   return check_expr(l, s->e);
-	case S_IF: case S_WHILE:
-		return check_expr(l, s->e) & check_stmts(l, s->body) & check_stmts(l, s->other);
+	case S_IF: case S_WHILE: return check_branches(l, s);
 	case S_FOR:    return check_for(l, s);
 	case S_SWITCH: return check_switch(l, s);
 	case S_RETURN: return check_return(l, s);

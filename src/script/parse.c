@@ -176,7 +176,7 @@ static struct stmt *parse_return(struct lex *x)
 		return NULL;
 	if (lex_is(x, '(')) {
 		s->args = parse_args(x, &s->nargs, SCRIPT_PARAMS, "return()");
-		if (s->nargs) {
+		if (s->args) {
 			s->e = s->args->e;
 			s->args = s->args->next;
 			s->nargs--;

@@ -9,7 +9,7 @@ static struct spot narrowed(struct spot s, struct view part)
 {
 	struct view src = s.l->src.text;
 
-	if (part.n && part.p >= src.p && part.p + part.n <= src.p + src.n) {
+	if (src.n && part.n && part.p >= src.p && part.p + part.n <= src.p + src.n) {
 		s.at = (uint32_t)(part.p - src.p);
 		s.len = (uint32_t)part.n;
 	}
