@@ -18,7 +18,11 @@ static void cell(const char *text)
 
 static void heading(const struct module *m)
 {
-	printf("\n## %s\n\n%s.\n\n", m->name, m->help ? m->help : "");
+	const char *help = m->help ? m->help : "";
+
+	printf("\n## %s\n\n", m->name);
+	if (*help)
+		printf("%c%s.\n\n", *help >= 'a' && *help <= 'z' ? *help - 'a' + 'A' : *help, help + 1);
 }
 
 static void title(const char *name, const char *text)
@@ -57,18 +61,9 @@ static void routes(unsigned where)
 
 static void function(const struct script_func *f)
 {
-	unsigned optional = 0;
-
 	printf("| `%s(", f->name);
-	for (int i = 0; i < SCRIPT_PARAMS && f->args[i] != ARG_NONE; i++) {
-		if (f->args[i] & ARG_OPT) {
-			putchar('[');
-			optional++;
-		}
-		printf("%s%s", i ? ", " : "", arg_name(f->args[i]));
-	}
-	while (optional--)
-		putchar(']');
+	for (int i = 0; i < SCRIPT_PARAMS && f->args[i] != ARG_NONE; i++)
+		printf(f->args[i] & ARG_OPT ? "%s[%s]" : "%s%s", i ? ", " : "", arg_name(f->args[i]));
 	fputs(")` | ", stdout);
 	routes(f->where);
 	fputs(" | ", stdout);

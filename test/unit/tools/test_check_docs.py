@@ -49,7 +49,12 @@ t_relay();
 ```
 
 ```opensips error
+# whole
 broken
+```
+
+```text said
+my.cfg:1:1: error: broken
 ```
 
 ```sh
@@ -105,7 +110,8 @@ def test_good_tree_passes(tree):
     ('route { t_relay(); }', 'route { broken }', ['docs/guide.md', 'error: broken']),
     ('route { t_relay(); }', 'route { careless }', ['warning: careless']),
     ('t_relay();\n```', 'broken\n```', ['error: broken']),
-    ('broken\n', 'fine\n', ['should be refused']),
+    ('# whole\nbroken', '# whole\nfine', ['should be refused']),
+    ('1:1: error: broken\n', '1:2: error: broken\n', ['says something else']),
     ('```opensips part', '```', ['not marked']),
     ('```opensips part', '```opensips parts', ['unknown kind']),
     ('other.md#', 'mother.md#', ['link to mother.md#two-words: no such file']),
