@@ -1,4 +1,5 @@
 #include "base/base.h"
+#include "base/slab.h"
 #include <stdarg.h>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -12,16 +13,16 @@
 #ifdef ARENA_ASAN
 #include <sanitizer/asan_interface.h>
 /* Bytes not given out are poisoned and chunks never kept: an overrun or a use after the arena's end is found. */
-enum { CHUNKS_KEPT = 0, REDZONE = 16 };
+enum { REDZONE = 16 };
 #define poison(p, n)   ASAN_POISON_MEMORY_REGION(p, n)
 #define unpoison(p, n) ASAN_UNPOISON_MEMORY_REGION(p, n)
 #else
-enum { CHUNKS_KEPT = 256 /* per thread: 2 MiB */, REDZONE = 0 };
+enum { REDZONE = 0 };
 #define poison(p, n)   ((void)(p), (void)(n))
 #define unpoison(p, n) ((void)(p), (void)(n))
 #endif
 
-enum { ARENA_ALIGN = 16, CHUNK_BYTES = 8192 };
+enum { ARENA_ALIGN = 16, CHUNK_BYTES = SLAB_BLOCK };
 
 struct arena_chunk {
 	struct arena_chunk *next;
@@ -29,21 +30,13 @@ struct arena_chunk {
 	char                room[] __attribute__((aligned(ARENA_ALIGN)));
 };
 
-static _Thread_local struct { struct arena_chunk *first; unsigned n; } kept;
-
 static struct arena_chunk *chunk_get(size_t bytes)
 {
-	struct arena_chunk *c = kept.first;
+	struct arena_chunk *c = bytes == CHUNK_BYTES ? slab_take() : malloc(bytes);
 
-	if (bytes == CHUNK_BYTES && c) {
-		kept.first = c->next;
-		kept.n--;
-	} else {
-		c = malloc(bytes);
-		if (!c)
-			return NULL;
-		c->bytes = bytes;
-	}
+	if (!c)
+		return NULL;
+	c->bytes = bytes;
 	poison(c->room, bytes - sizeof *c);
 	return c;
 }
@@ -51,23 +44,15 @@ static struct arena_chunk *chunk_get(size_t bytes)
 static void chunk_put(struct arena_chunk *c)
 {
 	unpoison(c, c->bytes);
-	if (c->bytes == CHUNK_BYTES && kept.n < CHUNKS_KEPT) {
-		c->next = kept.first;
-		kept.first = c;
-		kept.n++;
-	} else {
+	if (c->bytes == CHUNK_BYTES)
+		slab_put(c);
+	else
 		free(c);
-	}
 }
 
 void arena_thread_done(void)
 {
-	while (kept.first) {
-		struct arena_chunk *c = kept.first;
-		kept.first = c->next;
-		free(c);
-	}
-	kept.n = 0;
+	slab_thread_done();
 }
 
 /* Make c the chunk that is handed out from. */

@@ -1,15 +1,21 @@
 #include "loop/loop.h"
+#include "base/slab.h"
 #include "loop/inbox.h"
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { EVENTS_PER_TURN = 256, THREAD_NAME_BYTES = 16 };
+/* A busy worker gathers: when it wakes this often in a millisecond, each waking costs more than the message it brings, so it lets
+ * messages assemble for a moment that no call notices.  Interrupt moderation, as network cards do it. */
+enum { GATHER_WAKES_PER_MS = 5, GATHER_US = 120, GATHER_SLACK_NS = 5000 };
 
 _Static_assert((IO_READ | IO_WRITE | IO_RDHUP | IO_ERROR | IO_HUP) == (int)(EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLERR | EPOLLHUP) &&
 	       IO_READ == (int)EPOLLIN && IO_WRITE == (int)EPOLLOUT && IO_RDHUP == (int)EPOLLRDHUP, "event bits are epoll's");
@@ -19,7 +25,10 @@ struct loop_own {
 	struct loop_clock  clock;
 	struct list        hooks;
 	struct loop_io     wake;
+	struct slab_heap  *heap;            /* memory of what this worker's messages need */
 	int                epoll;
+	uint64_t           gather_ms;       /* the millisecond that wakes are counted in */
+	unsigned           wakes, wakes_before;
 	bool               again;
 	atomic_bool        stop;
 	/* The batch being delivered; an unwatched io's entries are struck out. */
@@ -102,6 +111,9 @@ struct loop *loop_new(uint16_t id, struct loop_clock clock)
 	if (!o)
 		return NULL;
 	o->clock = clock;
+	o->heap = slab_heap_new();
+	if (!o->heap)
+		goto free_loop;
 	o->pub.id = id;
 	list_init(&o->hooks);
 	o->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -123,6 +135,7 @@ free_inbox:
 close_epoll:
 	close(o->epoll);
 free_loop:
+	slab_heap_free(o->heap);
 	free(o);
 	return NULL;
 }
@@ -137,6 +150,7 @@ void loop_free(struct loop *l)
 	must(!o->turning && !o->has_thread);
 	inbox_free(l->inbox);
 	close(o->epoll);
+	slab_heap_free(o->heap);
 	free(o);
 }
 
@@ -227,12 +241,28 @@ static int wait_ms(struct loop_own *o, int max_wait_ms)
 	return max_wait_ms < 0 ? -1 : max_wait_ms;
 }
 
+/* Wakes of the millisecond that ended last, or of the present one: whichever speaks sooner of a busy time. */
+static bool busy(struct loop_own *o)
+{
+	if (o->pub.now_ms != o->gather_ms) {
+		o->wakes_before = o->pub.now_ms == o->gather_ms + 1 ? o->wakes : 0;
+		o->gather_ms = o->pub.now_ms;
+		o->wakes = 0;
+	}
+	o->wakes++;
+	return o->wakes_before >= GATHER_WAKES_PER_MS || o->wakes > GATHER_WAKES_PER_MS;
+}
+
 static void fetch(struct loop_own *o, int max_wait_ms)
 {
 	int  wait = wait_ms(o, max_wait_ms);
 	bool sleeps = wait != 0 && inbox_sleep(o->pub.inbox);
 
 	o->again = false;
+	if (sleeps && busy(o)) {
+		const struct timespec gather = { .tv_nsec = GATHER_US * 1000 };
+		ppoll(NULL, 0, &gather, NULL);
+	}
 	int n = epoll_wait(o->epoll, o->batch, EVENTS_PER_TURN, sleeps ? wait : 0);
 	must(n >= 0 || errno == EINTR);
 	if (sleeps) {
@@ -332,10 +362,19 @@ struct loop_counts loop_counts(const struct loop *l)
 	return c;
 }
 
+void loop_sit(struct loop *l)
+{
+	slab_use(l ? own(l)->heap : NULL);
+}
+
 static void *thread_main(void *arg)
 {
-	loop_run(arg);
-	arena_thread_done();
+	struct loop *l = arg;
+
+	/* The kernel's habit of waking a sleeper 50 us late would make a gathering twice as long. */
+	prctl(PR_SET_TIMERSLACK, GATHER_SLACK_NS);
+	loop_sit(l);
+	loop_run(l);
 	return NULL;
 }
 

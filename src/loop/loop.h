@@ -105,6 +105,9 @@ struct loop_counts {
 /* A racy but untorn reading, from any thread. */
 struct loop_counts loop_counts(const struct loop *l);
 
+/* The calling thread works for this loop: what it allocates for messages comes from the loop's memory, which lives until loop_free.
+ * For building a worker before its thread starts and taking it down after it ended; NULL = for no loop any more. */
+void loop_sit(struct loop *l);
 /* Run the loop on a thread of its own, all signals blocked there.  `name` shows in tools, at most 15 bytes count; `cpu` pins the
  * thread, -1 leaves it free; a pin that the system refuses is logged and done without.  False without resources. */
 bool loop_thread_start(struct loop *l, const char *name, int cpu);

@@ -169,6 +169,7 @@ static bool seat_start(struct process *p, uint16_t id, struct hash_key key, stru
 		return false;
 	}
 	w->loop->user = w;
+	loop_sit(w->loop);
 	workers_join(p->all, w);
 	w->net = net_new(w->loop, id, &conf->net, &events, &p->peers, key, err);
 	if (!w->net)
@@ -185,6 +186,7 @@ static void seat_stop(struct seat *s)
 {
 	if (!s->w.loop)
 		return;
+	loop_sit(s->w.loop);
 	inbox_drain(s->w.loop);
 	if (s->w.script)
 		script_worker_done(&s->w);
@@ -192,6 +194,7 @@ static void seat_stop(struct seat *s)
 		resolver_free(s->w.resolver);
 	if (s->w.net)
 		net_free(s->w.net);
+	loop_sit(NULL);
 	loop_free(s->w.loop);
 }
 
@@ -213,6 +216,7 @@ struct process *boot_start(struct script *script, struct out *err)
 			boot_stop(p);
 			return NULL;
 		}
+	loop_sit(NULL);
 	for (uint16_t i = 0; i < p->n; i++) {
 		char name[16];
 		snprintf(name, sizeof name, "viaduct-%u", i);

@@ -1,6 +1,6 @@
 #include "base/unit.h"
 
-/* Memory that runs out on demand: this program is linked with malloc wrapped. */
+/* Memory that runs out on demand: this program is linked with malloc and slab_take wrapped. */
 void *__real_malloc(size_t n);
 void *__wrap_malloc(size_t n);
 static bool out_of_memory;
@@ -8,6 +8,14 @@ static bool out_of_memory;
 void *__wrap_malloc(size_t n)
 {
 	return out_of_memory ? NULL : __real_malloc(n);
+}
+
+void *__real_slab_take(void);
+void *__wrap_slab_take(void);
+
+void *__wrap_slab_take(void)
+{
+	return out_of_memory ? NULL : __real_slab_take();
 }
 
 static int fresh(void **state)
