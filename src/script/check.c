@@ -202,10 +202,8 @@ static bool check_switch(struct loader *l, struct stmt *s)
 		return false;
 	for (struct scase *c = s->cases; c; c = c->next) {
 		for (struct scase *d = s->cases; c->value && d != c; d = d->next) {
-			if (d->value && same_case(c->value, d->value)) {
-				err_at(l, c->value->at, c->value->len, VIEW_NONE, "this case stands here twice");
-				return false;
-			}
+			if (d->value && same_case(c->value, d->value))
+				warn_at(l, c->value->at, c->value->len, VIEW_NONE, "this case stands here twice: only the first is reached");
 		}
 		if (!check_stmts(l, c->body))
 			return false;

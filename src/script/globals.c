@@ -3,6 +3,7 @@
 #include "script/sockets.h"
 #include <netinet/ip.h>
 #include <syslog.h>
+#include <unistd.h>
 
 /* What a value is, and where it goes.  IGNORED_*: accepted with its type, without meaning here. */
 enum kind { BOOLEAN, NUMBER, STRING, WORD, ANY };
@@ -365,7 +366,11 @@ bool globals_finish(struct loader *l)
 {
 	struct core_conf *c = l->pub.conf;
 
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
 	c->workers = l->pub.env->workers ? l->pub.env->workers : l->debug_mode ? 2 : l->udp_workers;
+	if (c->workers == 0)
+		c->workers = cpus > 0 && cpus < WORKERS_MAX ? (uint16_t)cpus : 1;
 	if (c->workers > WORKERS_MAX)
 		c->workers = WORKERS_MAX;
 	return sockets_finish(l);

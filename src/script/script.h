@@ -220,15 +220,13 @@ bool           script_timer(const struct script *s, size_t i, struct view *name,
 
 /* ---- the walk: what a worker does with a message -------------------------------------------------------------------------------------------- */
 
-/* Prepare a worker for a script (per-worker $var, modules' worker_init); undo. */
+/* Prepare a worker for a script (per-worker $var, modules' worker_init); undo.  On worker 0 this also runs startup_route{} and
+ * starts the clocks of timer_route[]: each of them exists once in a process. */
 bool script_worker_init(struct worker *w, const struct script *s, struct out *err);
 void script_worker_done(struct worker *w);
 /* core_hooks of a worker that runs scripts: module hooks, then route{} / onreply_route{}, then tm / stateless forwarding. */
 extern const struct core_hooks script_hooks;
 const struct script *worker_script(const struct worker *w);
-/* Run startup_route{} (once, on one worker, before it serves), and start the clocks of timer_route[] (likewise on one worker). */
-void script_startup(struct worker *w);
-void script_timers(struct worker *w);
 /* A request of our own making for runs that have no message (startup, timer, event routes); NULL without memory. */
 struct msg *script_dummy(struct worker *w);
 /* Hear what xlog() and run-time complaints say instead of the log; for tests. */

@@ -153,7 +153,7 @@ struct msg *script_dummy(struct worker *w)
 	return m;
 }
 
-void script_startup(struct worker *w)
+static void run_startup(struct worker *w)
 {
 	struct msg *m = script_has(worker_script(w), ROUTE_STARTUP, VIEW_NONE) ? script_dummy(w) : NULL;
 
@@ -191,7 +191,7 @@ static void timer_due(struct timer *timer)
 	must(run_start_number(r, (int)t->route));
 }
 
-void script_timers(struct worker *w)
+static void start_timers(struct worker *w)
 {
 	struct script_worker *s = script_worker(w);
 	struct view           name;
@@ -258,10 +258,15 @@ bool script_worker_init(struct worker *w, const struct script *script, struct ou
 	}
 	for (unsigned i = 0; i < s->nvars; i++)
 		s->vars[i].flags = V_NULL;
-	if (init_modules(w, s, err))
-		return true;
-	script_worker_done(w);
-	return false;
+	if (!init_modules(w, s, err)) {
+		script_worker_done(w);
+		return false;
+	}
+	if (w->id == 0) {
+		run_startup(w);
+		start_timers(w);
+	}
+	return true;
 }
 
 void script_worker_done(struct worker *w)
