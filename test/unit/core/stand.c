@@ -66,6 +66,7 @@ struct ref net_find_conn(struct net *n, enum transport t, const struct addr *pee
 
 void net_resume(struct net *n, struct ref conn)
 {
+	stand.nresumed++;
 }
 
 bool net_close(struct net *n, struct ref conn)

@@ -241,6 +241,142 @@ static void test_next_hop(void **s)
 	msg_unref(m);
 }
 
+/* ---- two workers ------------------------------------------------------------------------------------------------------------ */
+
+static int            got[2];
+static struct origin  last_origin;
+static uint64_t       clock_now(void *arg) { return stand.now; }
+static uint64_t       no_chance(void *arg) { return 7; }
+static void got_one(struct worker *w, struct msg *m)
+{
+	got[w->id]++;
+	last_origin = m->origin;
+	msg_unref(m);
+}
+static const struct core_hooks count_hooks = { .request = got_one, .reply = got_one };
+
+static void two_workers(struct worker *w)
+{
+	struct workers *all = workers_new(2);
+
+	got[0] = got[1] = 0;
+	for (uint16_t i = 0; i < 2; i++) {
+		w[i] = (struct worker){ .id = i, .loop = loop_new(i, (struct loop_clock){ clock_now, clock_now, NULL }), .conf = &stand.conf, .key = { 1, 2 },
+			.rand64 = no_chance, .hooks = &count_hooks };
+		w[i].loop->user = &w[i];
+		workers_join(all, &w[i]);
+	}
+}
+
+static void two_down(struct worker *w)
+{
+	struct workers *all = w[0].all;
+
+	for (int i = 0; i < 2; i++)
+		inbox_drain(w[i].loop);
+	loop_free(w[0].loop);
+	loop_free(w[1].loop);
+	workers_free(all);
+}
+
+static bool arrive(struct worker *w, int call, const char *socket)
+{
+	char          text[1024];
+	struct origin o = stand_origin(socket, "198.51.100.7:4000");
+
+	snprintf(text, sizeof text, "OPTIONS sip:x@y SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.7;branch=z9hG4bKa\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: %d\r\n"
+		"CSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n", call);
+	struct buf *b = buf_from(view_str(text));
+	bool        ok = worker_receive(w, b, buf_view(b), &o);
+	buf_unref(b);
+	return ok;
+}
+
+static void test_letters_reach_the_owner(void **s)
+{
+	struct worker w[2];
+
+	two_workers(w);
+	for (int i = 0; i < 100; i++)
+		assert_true(arrive(&w[0], i, "tcp:192.0.2.1:5060"));
+	assert_int_equal(got[1], 0);
+	loop_turn(w[1].loop, 0);
+	assert_int_equal(got[0] + got[1], 100);
+	assert_in_range(got[1], 30, 70);
+	assert_int_equal(w[0].counts[COREC_handed_over], got[1]);
+	/* the flow travels with it */
+	assert_int_equal(last_origin.conn.slot, 7);
+	two_down(w);
+}
+
+static void test_a_full_inbox_pushes_back(void **s)
+{
+	struct worker w[2];
+	int           call = 0;
+
+	two_workers(w);
+	while (w[0].counts[COREC_inbox_full] == 0)
+		assert_true(arrive(&w[0], call++, "udp:192.0.2.1:5060"));        /* datagrams beyond the bound are dropped, counted */
+	int at_zero = got[0];
+	uint64_t posted = w[0].counts[COREC_handed_over];
+	/* a stream is asked to wait, and nothing of it is lost */
+	int waiting = 0;
+	for (int i = 0; i < 20; i++)
+		if (!arrive(&w[0], call++, "tcp:192.0.2.1:5060"))
+			waiting++;
+	assert_in_range(waiting, 1, 20);
+	assert_int_equal(stand.nresumed, 0);
+	stand.now += 5;
+	loop_turn(w[0].loop, 0);
+	assert_int_equal(stand.nresumed, 0);
+	for (int i = 0; i < 400; i++)
+		loop_turn(w[1].loop, 0);
+	assert_int_equal(got[1], posted);
+	stand.now += 5;
+	loop_turn(w[0].loop, 0);
+	assert_int_equal(stand.nresumed, 1);
+	loop_turn(w[1].loop, 0);
+	assert_int_equal(got[1], posted + (uint64_t)waiting);
+	assert_int_equal(got[0], at_zero + 20 - waiting);
+	two_down(w);
+}
+
+static void test_bad_frames_are_answered(void **s)
+{
+	struct origin o = stand_origin("tcp:192.0.2.1:5060", "198.51.100.7:4000");
+
+	core_net_events.bad_frame(&stand.w, VIEW("MESSAGE sip:x@y SIP/2.0\r\nVia: SIP/2.0/TCP 198.51.100.7;branch=z9hG4bKa\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\n"
+		"Call-ID: 1\r\nCSeq: 1 MESSAGE\r\nContent-Length: 5\r\nContent-Length: 0\r\n\r\n"), SIP_FAULT_BAD_LENGTH, &o);
+	assert_int_equal(stand.nsent, 1);
+	assert_true(view_starts(stand_text(0), VIEW("SIP/2.0 400 ")));
+	core_net_events.bad_frame(&stand.w, VIEW_NONE, SIP_FAULT_NOT_SIP, &o);
+	core_net_events.bad_frame(&stand.w, VIEW("rubbish\r\n\r\n"), SIP_FAULT_NOT_SIP, &o);
+	assert_int_equal(stand.nsent, 1);
+	assert_int_equal(stand.nrequests, 0);
+}
+
+static void test_reply_target_by_via(void **s)
+{
+	static const struct { const char *via, *want; enum transport t; } cases[] = { { "SIP/2.0/UDP 198.51.100.99:5070", "198.51.100.99:5070", TR_UDP },
+		{ "SIP/2.0/UDP pc.example.com;received=198.51.100.9;rport=777", "198.51.100.9:777", TR_UDP }, { "SIP/2.0/TCP 198.51.100.99", "198.51.100.99:5060", TR_TCP },
+		{ "SIP/2.0/TLS 198.51.100.99", "198.51.100.99:5061", TR_TLS }, { "SIP/2.0/UDP pc.example.com", NULL, TR_UDP }, { "SIP/2.0/SCTP 198.51.100.99", NULL, TR_UDP } };
+
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		char          text[1024], addr[ADDR_TEXT_MAX];
+		struct target t;
+		snprintf(text, sizeof text, "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKx\r\nVia: %s;branch=z9hG4bKa\r\n" HEAD "\r\n", cases[i].via);
+		struct msg *m = stand_msg(text, "udp:192.0.2.1:5060", "192.0.2.9:5060");
+		bool        ok = reply_target_via(m, &t);
+		assert_int_equal(ok, cases[i].want != NULL);
+		if (ok) {
+			assert_view(addr_text(&t.to, addr), cases[i].want);
+			assert_int_equal(t.transport, cases[i].t);
+			assert_true(t.downstream);
+		}
+		msg_unref(m);
+	}
+}
+
 static void test_notes_and_snapshots(void **s)
 {
 	static const char k1, k2;
@@ -265,6 +401,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { T(test_cookie), T(test_dispatch), T(test_myself), T(test_sent_by), T(test_bad_requests_are_answered),
 		T(test_strange_replies), T(test_bare_on_a_require_socket), T(test_reply_targets), T(test_stateless_there_and_back),
-		T(test_stateless_later_and_loops), T(test_next_hop), T(test_notes_and_snapshots) };
+		T(test_stateless_later_and_loops), T(test_next_hop), T(test_letters_reach_the_owner), T(test_a_full_inbox_pushes_back),
+		T(test_bad_frames_are_answered), T(test_reply_target_by_via), T(test_notes_and_snapshots) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -499,6 +499,95 @@ static void test_rfc3261_matching(void **s)
 	msg_unref(m);
 }
 
+/* The arena runs out at every possible place: something may be refused, nothing may be left behind. */
+static void test_out_of_memory_anywhere(void **s)
+{
+	int complete = 0;
+
+	for (size_t room = 0; room < 16384; room += 80) {
+		struct msg *m = bench_request("INVITE", "i", UDP, "198.51.100.7:4000");
+		size_t      here = (size_t)(m->arena->end - m->arena->at);
+		if (here > room)
+			m->arena->end = m->arena->at + room;
+		m->arena->bound = m->arena->used + (room > here ? room - here : 0);
+		struct txn *t = txn_new(&stand.w, m);
+		msg_unref(m);
+		if (!t)
+			continue;
+		int at = stand.nsent;
+		bench_branch(t, "sip:b1@192.0.2.9:5071");
+		bench_branch(t, "sip:b2@192.0.2.9:5072");
+		assert_true(txn_relay(t));
+		int invites = stand.nsent - at;
+		for (int i = 0; i < invites; i++)
+			bench_answer(at + i, 180);
+		for (int i = 0; i < invites; i++)
+			bench_answer(at + i, 404);
+		complete += bench_count(at, "ACK", NULL) == 2 && bench_count(at, "SIP/2.0 404", NULL) == 1;
+		stand_turn(200000);
+		assert_int_equal(txns_live(bench_txns()), 0);
+		stand.nsent = 0;
+	}
+	assert_in_range(complete, 1, 150);
+}
+
+static void test_extra_headers_everywhere(void **s)
+{
+	struct txn *t = bench_txn("INVITE", "i", UDP);
+	int         cancel, ack;
+
+	t->extra = VIEW("X-All: 1\r\n");
+	t->cancel_extra = VIEW("Reason: SIP;cause=200\r\n");
+	bench_branch(t, "sip:b1@192.0.2.9:5071");
+	txn_relay(t);
+	bench_answer(0, 180);
+	txn_cancel(t);
+	bench_answer(0, 487);
+	assert_int_equal(bench_count(0, "CANCEL", &cancel), 1);
+	assert_int_equal(bench_count(0, "ACK", &ack), 1);
+	assert_true(view_has(stand_text(0), "\r\nX-All: 1\r\n") && view_has(stand_text(ack), "\r\nX-All: 1\r\n"));
+	assert_true(view_has(stand_text(cancel), "\r\nX-All: 1\r\nReason: SIP;cause=200\r\n"));
+	assert_false(view_has(stand_text(0), "Reason") || view_has(stand_text(ack), "Reason"));
+}
+
+static void test_a_loop_is_not_sent(void **s)
+{
+	struct txn *t = bench_txn("INVITE", "i", UDP), *again;
+	char        text[2048];
+
+	bench_branch(t, "sip:b1@192.0.2.9:5071");
+	txn_relay(t);
+	struct view sent = stand_text(0);
+	memcpy(text, sent.p, sent.n);
+	text[sent.n] = 0;
+	stand_receive(text, UDP, "192.0.2.9:5071");
+	again = txn_new(&stand.w, stand.requests[0]);
+	msg_unref(stand.requests[0]);
+	stand.nrequests = 0;
+	bench_branch(again, "sip:b1@192.0.2.9:5071");
+	assert_true(txn_relay(again));
+	assert_int_equal(again->sent, 0);
+	assert_int_equal(again->why, BRANCH_LOOP);
+	assert_int_equal(bench_count(0, "INVITE", NULL), 1);
+	assert_string_equal(branch_fail_text(BRANCH_LOOP), "loop");
+}
+
+static void test_a_flow_is_used_and_never_announced(void **s)
+{
+	struct txn      *t = bench_txn("INVITE", "i", UDP);
+	struct msg_route r = t->request->route;
+
+	r.ruri = VIEW("sip:b1@nowhere.example.com");
+	r.socket = &stand.sockets[4];
+	r.flow = (struct ref){ 0, REF_CONN, 9, 2 };
+	assert_non_null(txn_add_branch(t, &r, NULL));
+	assert_true(txn_relay(t));
+	assert_int_equal(t->sent, 1);
+	assert_int_equal(stand.sent[0].target.transport, TR_WSS);
+	assert_int_equal(stand.sent[0].target.flow.slot, 9);
+	assert_true(stand.sent[0].target.flow_only && stand.sent[0].target.downstream);
+}
+
 static void test_forged_replies(void **s)
 {
 	struct txn *t = bench_txn("OPTIONS", "i", UDP);
@@ -526,6 +615,7 @@ int main(void)
 		T(test_cancel), T(test_cancel_is_repeated_and_given_up), T(test_cancel_crosses_200), T(test_cancel_before_anything_was_sent),
 		T(test_503_and_timeout_go_on), T(test_refused_addresses), T(test_no_failover), T(test_later_failure_of_a_stream), T(test_dns_that_takes_time),
 		T(test_every_send_speaks_for_the_client), T(test_too_large_for_a_datagram), T(test_everything_may_be_suspended), T(test_dropped_provisional),
-		T(test_failure_point_answers), T(test_failure_point_whose_branches_fail), T(test_bounds), T(test_rfc2543), T(test_rfc3261_matching), T(test_forged_replies) };
+		T(test_failure_point_answers), T(test_failure_point_whose_branches_fail), T(test_bounds), T(test_rfc2543), T(test_rfc3261_matching), T(test_forged_replies),
+		T(test_out_of_memory_anywhere), T(test_extra_headers_everywhere), T(test_a_loop_is_not_sent), T(test_a_flow_is_used_and_never_announced) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
