@@ -294,6 +294,29 @@ static enum io pp_second(struct conn *c, unsigned at, struct pp_state *s)
 	}
 }
 
+static enum io pp_unwanted(struct conn *c, struct pp_state *s)
+{
+	return pp_refuse(c, s->unwanted, s->unwanted == NETC_pp_stacked ? "a second PROXY header" : "a PROXY header that must not be");
+}
+
+/* TLS and HTTP begin like no header: a few bytes can be held back until it is clear what they are, and the header is counted
+ * as what it is instead of as a broken handshake. */
+static enum io pp_hold(struct conn *c, unsigned at, struct pp_state *s)
+{
+	for (;;) {
+		enum pp_sniff k = pp_sniff(view_of(s->bytes, s->n), PP_ACCEPT_STREAM);
+		if (k == PP_SNIFF_NO) {
+			s->step = PP_PASS;
+			return IO_OK;
+		}
+		if (k != PP_SNIFF_MAYBE)
+			return pp_unwanted(c, s);
+		enum io r = pp_fill(c, at, s);
+		if (r != IO_OK)
+			return r;
+	}
+}
+
 static enum io pp_recv(struct conn *c, unsigned at, char *p, size_t n, size_t *got, bool *whole)
 {
 	struct pp_state *s = pp_state(c, at);
@@ -308,13 +331,18 @@ static enum io pp_recv(struct conn *c, unsigned at, char *p, size_t n, size_t *g
 		if (r != IO_OK)
 			return r;
 	}
+	if (s->step == PP_WATCH && c->origin.transport != TR_TCP) {
+		r = pp_hold(c, at, s);
+		if (r != IO_OK)
+			return r;
+	}
 	if (s->n)
 		*got = pp_left(s, p, n);
 	else
 		r = stage_recv(c, at - 1, p, n, got, whole);
 	if (s->step == PP_WATCH && *got && pp_seen(s, p, *got)) {
 		*got = 0;
-		return pp_refuse(c, s->unwanted, s->unwanted == NETC_pp_stacked ? "a second PROXY header" : "a PROXY header that must not be");
+		return pp_unwanted(c, s);
 	}
 	return r;
 }
