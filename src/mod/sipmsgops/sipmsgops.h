@@ -5,6 +5,7 @@
 #include "mod/mod.h"
 #include "mod/sipmsgops/api.h"
 
+/* A finding as the script sees it. */
 static inline int yes(bool b) { return b ? SCRIPT_TRUE : SCRIPT_FALSE; }
 
 /* headers.c */
