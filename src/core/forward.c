@@ -80,8 +80,14 @@ static enum send_result forward_to(struct forward *f, enum transport transport, 
 	t.from = net_pick_socket(&w->conf->net, f->route.socket, m->origin.socket, transport, to);
 	if (!t.from)
 		return SEND_NO_SOCKET;
-	reply_target(m, &home);
-	if (!layout_request_via(m, &f->route, NULL, t.from, transport, branch_write(w->key, &c, branch), back_write(w, &home, back), m->arena, &laid)) {
+	/* Nothing answers an ACK. */
+	struct view via_params = VIEW_NONE;
+
+	if (m->sip.method_id != SIP_ACK) {
+		reply_target(m, &home);
+		via_params = back_write(w, &home, back);
+	}
+	if (!layout_request_via(m, &f->route, NULL, t.from, transport, branch_write(w->key, &c, branch), via_params, m->arena, &laid)) {
 		count(w, COREC_arena_full);
 		return SEND_ERROR;
 	}
