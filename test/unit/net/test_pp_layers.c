@@ -51,7 +51,7 @@ static bool shovel(int from, int to, size_t step, struct host **hosts)
 		size_t k = (size_t)(n - at) < step ? (size_t)(n - at) : step;
 		if (send(to, b + at, k, MSG_NOSIGNAL) < 0)
 			return false;
-		kit_turn(hosts);
+		kit_turn_at_once(hosts);
 	}
 	return true;
 }
@@ -80,7 +80,7 @@ static void run(const struct row *r, enum transport t, size_t step)
 	lb.back = raw_connect("127.0.0.1", &b->sock[0].at);
 	for (size_t at = 0; at < r->n && !lb.done; at += step) {
 		lb.done = send(lb.back, r->header + at, r->n - at < step ? r->n - at : step, MSG_NOSIGNAL) < 0;
-		kit_turn(both);
+		kit_turn_at_once(both);
 	}
 	for (int i = 0; i < TURNS && !lb.done && !b->nheard; i++) {
 		kit_turn(both);

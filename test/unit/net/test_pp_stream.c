@@ -18,7 +18,7 @@ static void put_if(int fd, const char *p, size_t n, size_t step, struct host *h)
 		size_t k = n - at < step ? n - at : step;
 		if (send(fd, p + at, k, MSG_NOSIGNAL) < 0)
 			return;
-		kit_turn(HOSTS(h));
+		kit_turn_at_once(HOSTS(h));
 	}
 }
 

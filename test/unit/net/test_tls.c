@@ -1,6 +1,7 @@
 /* TLS: net against net with names, client certificates, resumption; PROXY headers before it; what it refuses; what it costs. */
 #include "kit.h"
 #include "certs.h"
+#include "net/tls.h"
 #include <malloc.h>
 
 #define MSG OPTIONS_WITH("tls")
@@ -364,6 +365,134 @@ static void test_plain_bytes_and_half_handshake(void **state)
 	tls_host_close(b);
 }
 
+/* ---- a bare OpenSSL client ---- */
+
+struct raw_tls { int fd; SSL *ssl; BIO *in, *out; struct raw r; };
+
+static void raw_tls_pump(struct host *h, struct raw_tls *c)
+{
+	char b[8192];
+	int n;
+
+	while ((n = BIO_read(c->out, b, sizeof b)) > 0)
+		raw_put(c->fd, b, (size_t)n);
+	kit_turn(HOSTS(h));
+	c->r.n = 0;
+	raw_hear(c->fd, &c->r);
+	if (c->r.n)
+		BIO_write(c->in, c->r.b, (int)c->r.n);
+}
+
+/* True if the handshake completes and a message is served. */
+static bool raw_tls_try(struct host *h, SSL_CTX *ctx, const char *sni, SSL_SESSION *resume, SSL_SESSION **session)
+{
+	struct raw_tls *c = calloc(1, sizeof *c);
+	unsigned was = h->nheard;
+	char b[256];
+
+	c->fd = raw_connect("127.0.0.1", &h->sock[0].at);
+	c->ssl = SSL_new(ctx);
+	c->in = BIO_new(BIO_s_mem());
+	c->out = BIO_new(BIO_s_mem());
+	SSL_set_bio(c->ssl, c->in, c->out);
+	SSL_set_connect_state(c->ssl);
+	SSL_set_tlsext_host_name(c->ssl, sni);
+	if (resume)
+		SSL_set_session(c->ssl, resume);
+	bool said = false;
+	for (int i = 0; i < 60 && !c->r.closed && h->nheard == was; i++) {
+		SSL_do_handshake(c->ssl);
+		if (SSL_is_init_finished(c->ssl) && !said)
+			said = SSL_write(c->ssl, MSG, sizeof MSG - 1) > 0;
+		raw_tls_pump(h, c);
+		SSL_read(c->ssl, b, sizeof b);
+	}
+	raw_tls_pump(h, c);
+	SSL_read(c->ssl, b, sizeof b);
+	if (session)
+		*session = SSL_get1_session(c->ssl);
+	bool served = h->nheard > was;
+	SSL_set_shutdown(c->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+	SSL_free(c->ssl);
+	close(c->fd);
+	free(c);
+	kit_turns(HOSTS(h), 2);
+	return served;
+}
+
+/* A session made where no certificate is asked for does not open the domain that asks for one. */
+static void test_a_session_stays_in_its_domain(void **state)
+{
+	static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
+
+	for (size_t i = 0; i < COUNT_OF(versions); i++) {
+		struct host *b = server_of(TR_TLS);
+		SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+		SSL_SESSION *s = NULL;
+		SSL_CTX_set_max_proto_version(ctx, versions[i]);
+		assert_true(raw_tls_try(b, ctx, "one.example", NULL, &s));
+		assert_non_null(s);
+		assert_true(raw_tls_try(b, ctx, "one.example", s, NULL));
+		assert_int_equal(kit_count(b, NETC_tls_resumed), 1);
+		assert_false(raw_tls_try(b, ctx, "two.example", s, NULL));
+		assert_int_equal(kit_count(b, NETC_tls_resumed), 1);
+		SSL_SESSION_free(s);
+		SSL_CTX_free(ctx);
+		tls_host_close(b);
+	}
+}
+
+static void test_old_versions_are_refused(void **state)
+{
+	struct host *b = server_of(TR_TLS);
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+
+	SSL_CTX_set_security_level(ctx, 0);
+	SSL_CTX_set_max_proto_version(ctx, TLS1_1_VERSION);
+	assert_false(raw_tls_try(b, ctx, "one.example", NULL, NULL));
+	SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
+	SSL_CTX_set_cipher_list(ctx, "ECDHE-ECDSA-AES128-SHA");          /* no AEAD */
+	assert_false(raw_tls_try(b, ctx, "one.example", NULL, NULL));
+	assert_int_equal(kit_count(b, NETC_tls_failed), 2);
+	SSL_CTX_free(ctx);
+	tls_host_close(b);
+}
+
+static void test_domain_choice(void **state)
+{
+	struct tls_domain_conf d[] = {
+		domain(true, "any", &one), domain(true, "wild", &one), domain(true, "exact", &one), domain(true, "bare", &one),
+		domain(true, "here", &one), domain(false, "out-any", NULL), domain(false, "out-there", NULL),
+	};
+	d[0].match_sip = VIEW("*");
+	d[1].match_sip = VIEW("*.example.org, *.deep.example.org");
+	d[2].match_sip = VIEW("a.example.org");
+	d[3].match_sip = VIEW("none");
+	d[4].match_ip = VIEW("192.0.2.9:5061");
+	d[4].match_sip = VIEW("*");
+	d[6].match_ip = VIEW("198.51.100.1");
+	static const struct { const char *local, *sni, *want; } cases[] = {
+		{ "192.0.2.1:5061", "b.example.org", "wild" }, { "192.0.2.1:5061", "A.Example.org", "exact" }, { "192.0.2.1:5061", "", "bare" },
+		{ "192.0.2.1:5061", "example.net", "any" }, { "192.0.2.9:5061", "a.example.org", "here" }, { "192.0.2.9:5062", "a.example.org", "exact" },
+	};
+	char text[256];
+	struct out err = out_to(text, sizeof text);
+	struct tls_store *s = tls_store_new(d, COUNT_OF(d), 1, &err);
+	assert_non_null(s);
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct addr a = kit_addr(cases[i].local);
+		struct tls_domain *got = tls_store_server(s, &a, view_str(cases[i].sni));
+		assert_non_null(got);
+		assert_true(view_is(tls_domain_settings(got)->name, view_str(cases[i].want)));
+	}
+	struct addr there = kit_addr("198.51.100.1:5061"), else_where = kit_addr("198.51.100.2:5061");
+	assert_true(view_is(tls_domain_settings(tls_store_client(s, &there, VIEW_NONE, VIEW_NONE))->name, VIEW("out-there")));
+	assert_true(view_is(tls_domain_settings(tls_store_client(s, &else_where, VIEW_NONE, VIEW_NONE))->name, VIEW("out-any")));
+	assert_true(view_is(tls_domain_settings(tls_store_client(s, &else_where, VIEW("out-there"), VIEW_NONE))->name, VIEW("out-there")));
+	assert_null(tls_store_client(s, &there, VIEW("nobody"), VIEW_NONE));
+	tls_store_free(s);
+}
+
 static void test_many_messages_both_ways(void **state)
 {
 	struct host *a = client_of(TR_TLS, NULL), *b = server_of(TR_TLS);
@@ -472,6 +601,9 @@ int main(void)
 		cmocka_unit_test(test_header_before_tls),
 		cmocka_unit_test(test_header_and_hello_in_one_piece),
 		cmocka_unit_test(test_plain_bytes_and_half_handshake),
+		cmocka_unit_test(test_a_session_stays_in_its_domain),
+		cmocka_unit_test(test_old_versions_are_refused),
+		cmocka_unit_test(test_domain_choice),
 		cmocka_unit_test(test_many_messages_both_ways),
 		cmocka_unit_test(test_store_says_what_is_wrong),
 		cmocka_unit_test(test_idle_connections_are_cheap),
