@@ -178,6 +178,7 @@ static bool route_arg(struct loader *l, const struct script_func *f, const struc
 {
 	static const enum route_type types[] = { [ARG_ROUTE_FAILURE] = ROUTE_FAILURE, [ARG_ROUTE_ONREPLY] = ROUTE_ONREPLY, [ARG_ROUTE_BRANCH] = ROUTE_BRANCH };
 
+	must(type < COUNT_OF(types) && types[type]);
 	out->where = types[type];
 	if (e->kind == E_WORD || e->kind == E_NUM) {
 		out->kind = ARGX_CONST;
@@ -279,6 +280,8 @@ static void offer_funcs(struct closest *c, const struct script_func *rows)
 
 static const struct script_func *find_func(struct loader *l, const struct expr *e)
 {
+	must(e->kind == E_CALL);
+
 	const struct script_func *f = func_in(core_funcs, e->text);
 	struct closest            c = { .want = e->text };
 	struct view               hint = VIEW_NONE, stubs = VIEW_NONE;

@@ -49,6 +49,7 @@ static struct avp *avp_new(struct msg *m, struct view name, const struct value *
 {
 	struct avp *a = arena_alloc(m->arena, sizeof *a);
 
+	must(!(v->flags & (V_NULL | V_ERROR)));
 	if (!a)
 		return NULL;
 	*a = (struct avp){ .hash = name_hash(name), .name = arena_copy(m->arena, name) };

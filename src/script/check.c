@@ -4,6 +4,7 @@
 
 unsigned route_type_index(enum route_type t)
 {
+	must(t && !(t & (t - 1)) && t <= ROUTE_EVENT);
 	return (unsigned)__builtin_ctz((unsigned)t);
 }
 
@@ -315,6 +316,9 @@ static void reaches(struct walk *w, int number)
 static void judge_call(struct walk *w, const struct expr *e)
 {
 	const struct script_func *f = e->call->f;
+
+	must(f->where);
+
 	unsigned                  bad = w->mask & ~f->where;
 
 	if (!bad || !w->report)

@@ -23,6 +23,8 @@ static uint32_t emit(struct comp *c, enum opcode op, unsigned a, unsigned b, uin
 {
 	struct program *p = c->p;
 
+	must(op <= I_LAUNCH && a <= UINT8_MAX && b <= UINT16_MAX);
+
 	if (p->nins == p->cap) {
 		size_t         cap = p->cap, cap_at = p->cap;
 		struct ins    *ins = grow(c, p->ins, p->nins, &cap, sizeof *ins);
@@ -40,12 +42,21 @@ static uint32_t emit(struct comp *c, enum opcode op, unsigned a, unsigned b, uin
 }
 
 static uint32_t here(const struct comp *c) { return (uint32_t)c->p->nins; }
-static void     land(struct comp *c, uint32_t jump) { if (!c->full) c->p->ins[jump].c = here(c); }
+
+/* A jump that was emitted earlier leads here. */
+static void land(struct comp *c, uint32_t jump)
+{
+	if (c->full)
+		return;
+	must(jump < here(c));
+	c->p->ins[jump].c = here(c);
+}
 
 static uint32_t pooled(struct comp *c, const void *thing)
 {
 	struct program *p = c->p;
 
+	must(thing);            /* the checker resolved every name */
 	if (p->npool == p->cap_pool) {
 		size_t       cap = p->cap_pool;
 		const void **pool = grow(c, p->pool, p->npool, &cap, sizeof *pool);
@@ -255,6 +266,8 @@ static void branch(struct comp *c, struct stmt *list)
 
 static void if_stmt(struct comp *c, struct stmt *s)
 {
+	must(s->body);
+
 	struct stmt *yes = s->body->body, *no = s->other ? s->other->body : NULL;
 	uint32_t     over, end;
 
@@ -291,6 +304,7 @@ static void break_stmt(struct comp *c)
 
 static void land_breaks(struct comp *c, unsigned from)
 {
+	must(c->nbreaks >= from);
 	while (c->nbreaks > from)
 		land(c, c->breaks[--c->nbreaks]);
 }
@@ -474,6 +488,7 @@ bool compile_routes(struct loader *l)
 		stmts(&c, i->route->body);
 		emit(&c, I_END, 0, 0, 0);
 	}
+	must(c.nbreaks == 0 || c.full);
 	for (const struct pending *p = c.launches; p && !c.full; p = p->next)
 		launched(&c, p);
 	l->prog->files = l->src.files;

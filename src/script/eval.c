@@ -17,6 +17,8 @@ void value_own(struct arena *a, struct value *v)
 
 static bool slot_get(const struct run *r, const struct varref *v, struct value *out)
 {
+	must(v->slot < script_worker(r->w)->nvars);
+
 	const struct slot_var *s = &script_worker(r->w)->vars[v->slot];
 
 	*out = (struct value){ .flags = s->flags, .i = s->i, .s = view_of(s->p, s->n) };
@@ -129,6 +131,7 @@ int var_assign(struct run *r, const struct varref *v, enum assign op, const stru
 	if (own.flags & V_ERROR)
 		return SCRIPT_FALSE;
 	if (v->fast) {
+		must(v->slot < script_worker(r->w)->nvars);
 		slot_set(&script_worker(r->w)->vars[v->slot], &own);
 		return SCRIPT_TRUE;
 	}
@@ -167,6 +170,9 @@ static void put_value(struct out *o, const struct value *v)
 bool fmt_scratch(struct run *r, const struct fmt *f, size_t limit, struct view *out)
 {
 	struct script_worker *s = script_worker(r->w);
+
+	must(s->scratch_at <= s->scratch_n);
+
 	size_t                mine = s->scratch_at, room = s->scratch_n - mine;
 	struct out            o = out_to(s->scratch + mine, room < limit ? room : limit);
 	struct value          v;
@@ -278,6 +284,7 @@ static bool arg_eval(struct run *r, const struct callsite *c, const struct argx 
 
 bool args_eval(struct run *r, const struct callsite *c, struct arg *out)
 {
+	must(c->nargs <= SCRIPT_PARAMS && r->vm->ncall_re == 0);
 	for (unsigned i = 0; i < c->nargs; i++)
 		if (!arg_eval(r, c, &c->arg[i], &out[i]))
 			return false;

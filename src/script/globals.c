@@ -261,6 +261,8 @@ static const struct global globals[] = {
 
 static void store(struct core_conf *c, const struct global *g, struct view text, int64_t n)
 {
+	must(g->at < sizeof *c);
+
 	char *at = (char *)c + g->at;
 
 	switch (g->store) {

@@ -125,6 +125,9 @@ static size_t unescape_one(struct view in, size_t i, struct out *o)
 static bool take_string(struct lex *x, struct view *out)
 {
 	struct view v = text_of(x);
+
+	must(x->at < v.n);
+
 	char        quote = v.p[x->at];
 	uint32_t    start = x->at;
 	size_t      i = start + 1;

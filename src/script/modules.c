@@ -101,6 +101,8 @@ static const char *type_name(enum param_type t)
 
 static bool set_param(struct loader *l, const struct module_load *m, const struct script_param *row, const struct param_ast *p)
 {
+	must(m->m && m->conf);
+
 	bool       wants_str = row->type == PARAM_STR || row->type == PARAM_CALL || row->type == PARAM_IGNORED_STR;
 	char       why[256];
 	struct out err = out_to(why, sizeof why - 1);
@@ -118,6 +120,7 @@ static bool set_param(struct loader *l, const struct module_load *m, const struc
 		struct place at = source_place(&l->src, p->at);
 		l->pub.file = at.file;
 		l->pub.line = at.line;
+		must(row->set);
 		if (row->set(&l->pub, m->conf, p->text, p->num, &err))
 			return true;
 		err_at(l, p->at, p->len, VIEW_NONE, "parameter %s of " VIEW_FMT ": " VIEW_FMT, row->name, VIEW_ARG(m->name), VIEW_ARG(out_view(&err)));
@@ -219,6 +222,7 @@ static bool init_one(struct loader *l, struct module_load *m, struct script *s)
 			return false;
 	}
 	m->state = MOD_DONE;
+	must(m->m->id < s->nmod_conf && !s->mod_conf[m->m->id]);      /* two modules with one id */
 	s->mod_conf[m->m->id] = m->conf;
 	s->modules[s->nmodules++] = m->m;
 	if (!m->m->init || m->m->init(&l->pub, m->conf, &err))

@@ -187,6 +187,8 @@ struct script_env {
 	/* Contents of a file into the arena; false = cannot be read (err says why). */
 	bool (*read_file)(void *arg, struct view path, struct arena *a, struct view *out, struct out *err);
 	const char *(*getenv)(void *arg, const char *name);
+	/* The address of a host name in socket=, while the configuration is read; false = unknown. NULL: no names there. */
+	bool (*resolve_host)(void *arg, struct view name, struct addr *out);
 	void *arg;
 	struct view preprocessor;                                  /* -p command, run by `preprocess`; empty = none */
 	bool (*preprocess)(void *arg, struct view command, struct view in, struct arena *a, struct view *out, struct out *err);

@@ -3,7 +3,6 @@
 #include "script/sockets.h"
 #include <ifaddrs.h>
 #include <net/if.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -69,6 +68,7 @@ static bool add_addr(struct draft *d, const struct addr *a)
 	for (size_t i = 0; i < d->naddrs; i++)
 		if (addr_same_ip(&d->addrs[i], a))
 			return true;
+	must(a->af == AF_V4 || a->af == AF_V6);
 	if (d->naddrs == COUNT_OF(d->addrs))
 		return false;
 	d->addrs[d->naddrs++] = *a;
@@ -104,15 +104,9 @@ static bool from_interface(struct draft *d, struct view name)
 
 static bool from_name(struct loader *l, struct draft *d, struct view name)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_DGRAM }, *found;
-	char           *text = arena_cstr(l->pub.arena, name);
-	struct addr     a;
+	struct addr a;
 
-	if (!text || getaddrinfo(text, NULL, &hints, &found) != 0)
-		return false;
-	addr_from_sockaddr(found->ai_addr, &a);
-	freeaddrinfo(found);
-	return add_addr(d, &a);
+	return l->pub.env->resolve_host && l->pub.env->resolve_host(l->pub.env->arg, name, &a) && add_addr(d, &a);
 }
 
 static bool draft_address(struct loader *l, struct draft *d, const struct word *w)
@@ -345,6 +339,8 @@ static bool take_options(struct lex *x, struct draft *d)
 
 static bool bond_line(struct lex *x, const struct word *w)
 {
+	must(view_starts(w->text, VIEW("bond:")));
+
 	struct drafts *all = drafts_of(x->l);
 	struct bond   *b = all->nbonds < COUNT_OF(all->bonds) ? &all->bonds[all->nbonds] : NULL;
 	struct view   *members = arena_alloc(x->l->pub.arena, SOCKETS_MAX * sizeof *members);
@@ -432,6 +428,8 @@ static bool one_socket(struct loader *l, const struct draft *d, const struct add
 	const struct drafts *all = l->drafts;
 	struct socket_conf  *s = &list[*n];
 	char                 text[ADDR_TEXT_MAX];
+
+	must(d->transport < TR_COUNT && port != 0);
 
 	if (*n == SOCKETS_MAX) {
 		err_at(l, d->at, d->len, VIEW_NONE, "more than %d sockets", SOCKETS_MAX);

@@ -217,6 +217,8 @@ struct place source_place(const struct source *s, uint32_t off)
 {
 	size_t lo = 0, hi = s->nlines;
 
+	must(off <= s->text.n);
+
 	if (!s->nlines)
 		return (struct place){ .file = s->nfiles ? s->files[0] : VIEW_NONE, .line = 1, .column = 1 };
 	while (hi - lo > 1) {

@@ -5,7 +5,24 @@
 
 enum step { STEP_NEXT, STEP_WAIT, STEP_DONE, STEP_EXIT, STEP_DROP };
 
-static const struct ins *code_at(const struct vm *vm, uint32_t pc) { return &vm->prog->ins[pc]; }
+/* A wrong number in an instruction is the compiler's mistake, never the script's. */
+static const struct ins *code_at(const struct vm *vm, uint32_t pc)
+{
+	must(pc < vm->prog->nins);
+	return &vm->prog->ins[pc];
+}
+
+static inline const void *pooled(const struct vm *vm, uint32_t n)
+{
+	must(n < vm->prog->npool);
+	return vm->prog->pool[n];
+}
+
+static inline const struct value *constant(const struct vm *vm, uint32_t n)
+{
+	must(n < vm->prog->nconsts);
+	return &vm->prog->consts[n];
+}
 
 /* One line per place and second: a call that repeats a mistake must not fill the log. */
 void script_complain(struct run *r, const char *fmt, ...)
@@ -229,7 +246,7 @@ static int route_number(struct run *r, const struct routecall *k)
 static void route_call(struct run *r, const struct ins *i)
 {
 	struct vm *vm = r->vm;
-	int        n = route_number(r, vm->prog->pool[i->c]);
+	int        n = route_number(r, pooled(vm, i->c));
 
 	own_all(r);
 	if (n >= 0 && frame_enter(r, &vm->prog->routes[0][n], i->b))
@@ -253,7 +270,7 @@ static enum step after_call(struct run *r, int code)
 static enum step call(struct run *r, const struct ins *i)
 {
 	struct vm             *vm = r->vm;
-	const struct callsite *c = vm->prog->pool[i->c];
+	const struct callsite *c = pooled(vm, i->c);
 	struct arg             args[SCRIPT_PARAMS];
 	const struct arg      *a = c->consts;
 	int                    code = SCRIPT_FALSE;
@@ -281,7 +298,12 @@ static enum step call(struct run *r, const struct ins *i)
 static enum step route_end(struct run *r, enum step top)
 {
 	struct vm          *vm = r->vm;
+
+	must(vm->nframes > 0);
+
 	const struct frame *f = &vm->frames[--vm->nframes];
+
+	must(vm->top >= f->base && f->base >= f->nparams);
 
 	if (vm->nframes == 0)
 		return top;
@@ -373,6 +395,23 @@ static void log_line(struct run *r, const struct logcall *k)
 	set_ret(r, SCRIPT_TRUE);
 }
 
+/* A failed assertion leaves the script for error_route{}, where there is one. */
+static enum step error_route(struct run *r, struct view info)
+{
+	struct vm      *vm = r->vm;
+	int             n = script_route(r->script, ROUTE_ERROR, VIEW_NONE);
+	struct run_err *err = n >= 0 && r->type == ROUTE_REQUEST ? arena_alloc(r->tmp, sizeof *err) : NULL;
+
+	if (!err)
+		return STEP_EXIT;
+	*err = (struct run_err){ .class = 1, .level = 1, .status = 500, .info = info, .reason = VIEW("Server Internal Error") };
+	r->err = err;
+	r->type = ROUTE_ERROR;
+	vm->top = 0;
+	vm->nframes = 0;
+	return frame_enter(r, &vm->prog->routes[route_type_index(ROUTE_ERROR)][n], 0) ? STEP_NEXT : STEP_EXIT;
+}
+
 static enum step assertion(struct run *r, const struct value *text)
 {
 	if (!r->w->conf->enable_asserts || r->vm->cond > 0) {
@@ -382,7 +421,7 @@ static enum step assertion(struct run *r, const struct value *text)
 	script_complain(r, "assertion failed" "%s" VIEW_FMT, text->s.n ? ": " : "", VIEW_ARG(text->s));
 	must(!r->w->conf->abort_on_assert);
 	set_ret(r, SCRIPT_FALSE);
-	return STEP_EXIT;
+	return error_route(r, text->s);
 }
 
 static void switch_to(struct run *r, const struct swtab *t)
@@ -406,7 +445,12 @@ static void switch_to(struct run *r, const struct swtab *t)
 static void loop_count(struct run *r, const struct ins *i)
 {
 	struct vm    *vm = r->vm;
+
+	must(vm->top > 0);
+
 	struct value *n = &vm->stack[vm->top - 1];
+
+	must(n->flags & V_NATIVE);              /* the loop's own counter, nothing else */
 
 	if ((uint32_t)n->i++ < r->w->conf->while_loops)
 		return;
@@ -419,6 +463,8 @@ static void for_next(struct run *r, const struct forloop *f)
 	struct vm    *vm = r->vm;
 	struct varref src = *f->src;
 	struct value  v;
+
+	must(vm->top > 0 && vm->stack[vm->top - 1].flags & V_NATIVE);
 
 	src.index_kind = IDX_NUMBER;
 	src.index = vm->stack[vm->top - 1].i;
@@ -483,27 +529,26 @@ static int top_condition(struct vm *vm)
 /* Assignments and values; true when the instruction was one of them. */
 static bool step_value(struct run *r, const struct ins *i)
 {
-	struct vm            *vm = r->vm;
-	const struct program *p = vm->prog;
+	struct vm *vm = r->vm;
 
 	switch ((enum opcode)i->op) {
-	case I_CONST:  *push(r) = p->consts[i->c]; return true;
-	case I_VAR:    push_var(r, p->pool[i->c]); return true;
-	case I_FMT:    push_fmt(r, p->pool[i->c]); return true;
+	case I_CONST:  *push(r) = *constant(vm, i->c); return true;
+	case I_VAR:    push_var(r, pooled(vm, i->c)); return true;
+	case I_FMT:    push_fmt(r, pooled(vm, i->c)); return true;
 	case I_RET:    *push(r) = native(vm->ret); return true;
 	case I_CONDV:  *push(r) = vm->cond < 0 ? (struct value){ .flags = V_ERROR } : native(vm->cond); return true;
 	case I_POP:    pop(vm); return true;
 	case I_BIN:    binary(r, i); return true;
 	case I_BITNOT: bitwise_not(r); return true;
-	case I_STORE:  set_ret(r, var_assign(r, p->pool[i->c], i->a, pop(vm))); return true;
-	case I_STOREC: set_ret(r, var_assign(r, p->pool[i->c], i->a, &p->consts[i->b])); return true;
+	case I_STORE:  set_ret(r, var_assign(r, pooled(vm, i->c), i->a, pop(vm))); return true;
+	case I_STOREC: set_ret(r, var_assign(r, pooled(vm, i->c), i->a, constant(vm, i->b))); return true;
 	case I_SETRET: vm->ret = (int)i->c; return true;
 	case I_RCRET:  r->rc = vm->ret; return true;
 	case I_LOOP0:  *push(r) = native(0); return true;
 	case I_LOOP:   loop_count(r, i); return true;
-	case I_FOR:    for_next(r, p->pool[i->c]); return true;
-	case I_SWITCH: switch_to(r, p->pool[i->c]); return true;
-	case I_LOG:    log_line(r, p->pool[i->c]); return true;
+	case I_FOR:    for_next(r, pooled(vm, i->c)); return true;
+	case I_SWITCH: switch_to(r, pooled(vm, i->c)); return true;
+	case I_LOG:    log_line(r, pooled(vm, i->c)); return true;
 	case I_LAUNCH: launch(r, i); return true;
 	default: return false;
 	}
@@ -516,9 +561,9 @@ static enum step step(struct run *r, const struct ins *i)
 
 	switch ((enum opcode)i->op) {
 	case I_COND:     vm->cond = (int)i->c; break;
-	case I_TRUTH:    var_eval(r, vm->prog->pool[i->c], &v); vm->cond = value_true(&v); break;
+	case I_TRUTH:    var_eval(r, pooled(vm, i->c), &v); vm->cond = value_true(&v); break;
 	case I_CMP: case I_CMPV: case I_NET: case I_MATCH: case I_MATCHV:
-		vm->cond = compare(r, i, vm->prog->pool[i->c]);
+		vm->cond = compare(r, i, pooled(vm, i->c));
 		break;
 	case I_NOT:      vm->cond = vm->cond < 0 ? vm->cond : !vm->cond; break;
 	case I_RETCOND:  vm->cond = vm->ret > 0; break;
@@ -534,7 +579,7 @@ static enum step step(struct run *r, const struct ins *i)
 	case I_END:      return vm->ret == 0 ? STEP_EXIT : route_end(r, STEP_DONE);
 	case I_EXIT:     return STEP_EXIT;
 	case I_DROP:     return STEP_DROP;
-	case I_ASSERT:   return assertion(r, &vm->prog->consts[i->c]);
+	case I_ASSERT:   return assertion(r, constant(vm, i->c));
 	default:         must(step_value(r, i)); break;
 	}
 	return STEP_NEXT;
@@ -544,6 +589,7 @@ static void finish(struct run *r, enum step how)
 {
 	int rc = r->vm->ret;
 
+	must(how == STEP_DONE || how == STEP_EXIT || how == STEP_DROP);
 	r->vm->running = false;
 	r->done(r, how == STEP_DROP ? RUN_DROP : how == STEP_EXIT ? RUN_EXIT : RUN_DONE, rc);
 }
@@ -552,6 +598,8 @@ static void turn(struct run *r)
 {
 	struct vm *vm = r->vm;
 	enum step  how = STEP_NEXT;
+
+	must(!vm->running && !vm->waiting);
 
 	vm->running = true;
 	while (how == STEP_NEXT) {
@@ -572,6 +620,7 @@ void run_resume(struct run *r, int rc)
 {
 	struct vm *vm = r->vm;
 
+	must(vm && rc != SCRIPT_WAIT);
 	if (!vm->waiting) {
 		must(vm->running && !vm->resumed);
 		vm->resumed = true;
@@ -590,6 +639,9 @@ void run_resume(struct run *r, int rc)
 
 bool run_start_at(struct run *r, const struct code *code, uint32_t pc)
 {
+	must(r->w && r->script && r->tmp && r->done);
+	must(script_worker(r->w)->script == r->script && pc < r->script->prog.nins);
+
 	struct vm *vm = arena_alloc(r->tmp, sizeof *vm);
 
 	if (!vm) {

@@ -29,6 +29,8 @@ struct walk_run { struct run run; struct run_err err; };
 
 static struct run *run_on(struct worker *w, struct msg *m, enum route_type type, void (*done)(struct run *, enum run_end, int))
 {
+	must(w->script && m->w == w);
+
 	struct walk_run *x = arena_zalloc(m->arena, sizeof *x);
 	bool             request = sip_is_request(&m->sip);
 
@@ -73,6 +75,8 @@ static void on_request(struct worker *w, struct msg *m)
 /* After onreply_route{}: the first module that knows the reply takes it, else it is forwarded by its Via or dropped. */
 static void reply_onwards(struct worker *w, struct msg *m)
 {
+	must(!sip_is_request(&m->sip));
+
 	size_t                      n;
 	const struct module *const *modules = script_modules(worker_script(w), &n);
 
@@ -238,6 +242,7 @@ bool script_worker_init(struct worker *w, const struct script *script, struct ou
 	struct script_worker *s = calloc(1, sizeof *s);
 	const struct program *p = &script->prog;
 
+	must(!w->script && w->conf == &script->conf);
 	if (!s) {
 		putf(err, "out of memory");
 		return false;
