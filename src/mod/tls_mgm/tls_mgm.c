@@ -4,7 +4,7 @@
 
 /* [0] and [1] are the built-in default domains, server and client. */
 enum { DOMAINS_MAX = 256, DEFAULTS = 2 };
-struct tls_mgm_conf { struct tls_domain_conf domain[DOMAINS_MAX]; size_t n; };
+struct tls_mgm_conf { struct tls_domain_conf domain[DOMAINS_MAX]; size_t n; struct tls_store *store; };
 
 static const struct tls_domain_conf domain_default = {
 	.verify_peer = true, .require_cert = true, .certificate = VIEW_INIT(""), .private_key = VIEW_INIT(""), .ca_list = VIEW_INIT(""), .ca_dir = VIEW_INIT(""),
@@ -161,8 +161,15 @@ static bool init(struct script_load *l, void *conf, struct out *err)
 	for (size_t i = 0; i < c->n; i++)
 		if (i >= DEFAULTS || i == 1 || c->domain[i].certificate.n)
 			list[n++] = c->domain[i];
-	l->conf->net.tls = tls_store_new(list, n, WORKERS_MAX, err);
-	return l->conf->net.tls != NULL;
+	c->store = l->conf->net.tls = tls_store_new(list, n, l->conf->workers, err);
+	return c->store != NULL;
+}
+
+static void free_conf(void *conf)
+{
+	struct tls_mgm_conf *c = conf;
+
+	tls_store_free(c->store);
 }
 
 /* ---- functions and variables ------------------------------------------------------------------------------------------------ */
@@ -237,5 +244,5 @@ static const struct script_param params[] = {
 	{ NULL },
 };
 const struct module mod_tls_mgm = { .name = "tls_mgm", .id = MOD_tls_mgm, .conf_size = sizeof(struct tls_mgm_conf), .params = params, .funcs = funcs, .vars = vars,
-	.init = init, .help = "TLS domains and facts" };
+	.init = init, .free_conf = free_conf, .help = "TLS domains and facts" };
 const struct module mod_tls_openssl = { .name = "tls_openssl", .id = MOD_tls_openssl, .help = "TLS by OpenSSL, always there" };
