@@ -22,6 +22,8 @@ int script_route(const struct script *s, enum route_type type, struct view name)
 {
 	unsigned t = route_type_index(type);
 
+	if (type == ROUTE_REQUEST && view_is(name, VIEW("0")))
+		name = VIEW_NONE;
 	for (unsigned i = 0; i < s->prog.nroutes[t]; i++)
 		if (view_is(s->prog.routes[t][i].name, name))
 			return (int)i;

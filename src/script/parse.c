@@ -352,6 +352,16 @@ static struct stmt *parse_async(struct lex *x, enum skind kind)
 	return x->failed ? NULL : s;
 }
 
+static struct view keyword_hint(struct lex *x, struct view word)
+{
+	static const char *const words[] = { "exit", "drop", "break", "return", "if", "else", "while", "for", "switch" };
+	struct closest           c = { .want = word };
+
+	for (size_t i = 0; i < COUNT_OF(words); i++)
+		closest_offer(&c, view_str(words[i]));
+	return closest_hint(&c, x->l->pub.arena);
+}
+
 static struct stmt *parse_simple(struct lex *x)
 {
 	struct stmt *s;
@@ -383,7 +393,7 @@ static struct stmt *parse_simple(struct lex *x)
 		struct token word = x->tok;
 		s->e = parse_primary(x);
 		if (s->e && s->e->kind != E_CALL && s->e->kind != E_ROUTE)
-			return lex_fail(x, word.at, word.len, VIEW_NONE, "\"" VIEW_FMT "\" is no statement: a call has parentheses", VIEW_ARG(word.text));
+			return lex_fail(x, word.at, word.len, keyword_hint(x, word.text), "\"" VIEW_FMT "\" is no statement: a call has parentheses", VIEW_ARG(word.text));
 	} else {
 		return lex_fail(x, x->tok.at, x->tok.len, VIEW_NONE, "a statement cannot begin with \"" VIEW_FMT "\"", VIEW_ARG(view_sub(x->l->src.text, x->tok.at, x->tok.len)));
 	}

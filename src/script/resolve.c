@@ -301,6 +301,27 @@ static bool index_of(struct spot s, struct view *rest, struct varref *ref)
 	return true;
 }
 
+/* 3.x names of what is now a part of another variable (section 17). */
+static bool old_name(const struct loader *l, struct view name, struct varref *ref)
+{
+	static const struct { struct view old, now, sub; } names[] = {
+		{ VIEW_INIT("Ri"), VIEW_INIT("socket_in"), VIEW_INIT("ip") }, { VIEW_INIT("Rp"), VIEW_INIT("socket_in"), VIEW_INIT("port") },
+		{ VIEW_INIT("proto"), VIEW_INIT("socket_in"), VIEW_INIT("proto") }, { VIEW_INIT("pr"), VIEW_INIT("socket_in"), VIEW_INIT("proto") },
+		{ VIEW_INIT("af"), VIEW_INIT("socket_in"), VIEW_INIT("af") }, { VIEW_INIT("fs"), VIEW_INIT("socket_out"), VIEW_INIT("") },
+		{ VIEW_INIT("br"), VIEW_INIT("msg.branch"), VIEW_INIT("") },
+	};
+
+	for (size_t i = 0; i < COUNT_OF(names); i++) {
+		if (!view_is(name, names[i].old))
+			continue;
+		ref->row = find_var_row(l, names[i].now);
+		ref->sub_kind = names[i].sub.n ? SUB_LITERAL : SUB_NONE;
+		ref->sub = names[i].sub;
+		return ref->row != NULL;
+	}
+	return false;
+}
+
 /* The name in front, "<request>" and "<reply>" included.  In a text, a full stop behind a known name is punctuation. */
 static bool row_of(struct spot s, struct view *rest, struct varref *ref)
 {
@@ -322,7 +343,7 @@ static bool row_of(struct spot s, struct view *rest, struct varref *ref)
 	struct view name = view_sub(*rest, 0, n);
 
 	ref->row = find_var_row(s.l, name);
-	if (!ref->row)
+	if (!ref->row && !old_name(s.l, name, ref))
 		return unknown_var(s, name.n ? name : *rest) != NULL;
 	*rest = view_of(rest->p + n, rest->n - n);
 	return true;

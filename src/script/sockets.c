@@ -18,7 +18,10 @@ static struct drafts *drafts_of(struct loader *l)
 
 static void *complain(struct loader *l, const struct word *w, struct view hint, const char *what)
 {
-	err_at(l, w->at, w->len, hint, "%s: \"" VIEW_FMT "\"", what, VIEW_ARG(w->text));
+	if (w->len)
+		err_at(l, w->at, w->len, hint, "%s: \"" VIEW_FMT "\"", what, VIEW_ARG(w->text));
+	else
+		diag_add(l->pub.diags, true, VIEW("-l"), 0, 0, 0, VIEW_NONE, hint, "%s: \"" VIEW_FMT "\"", what, VIEW_ARG(w->text));
 	return NULL;
 }
 

@@ -6,6 +6,7 @@
  *   --- in               a message that arrives (several: one after the other); without any, one INVITE
  *   --- run TYPE[name]   which route runs on it ("route", "onreply_route[x]", "startup_route", ...); "hooks" = the worker's whole walk
  *   --- param name=value parameters of an event route
+ *   --- socket TEXT      a socket of the command line (-l)
  *   --- env NAME=value   environment; --- file NAME: an includable file; --- arg name=value: as with -o
  *   --- log              exactly these lines are said by xlog and complaints, in this order ("~" in front: the line contains it)
  *   --- end              how the last run ends: "done 1", "exit 0", "drop 1"
@@ -426,15 +427,18 @@ static bool run_one(const struct scene *s)
 {
 	struct world       x = { .a = arena_new(64 << 20) };
 	struct diags       d = { .arena = x.a };
-	struct view        args[PART_MAX];
+	struct view        args[PART_MAX], sockets[PART_MAX];
 	struct script_env  env = { .modules = modules, .nmodules = COUNT_OF(modules), .known_absent = absent, .read_file = read_file, .getenv = environment,
-		.arg = (void *)(uintptr_t)s, .script_args = args };
+		.arg = (void *)(uintptr_t)s, .script_args = args,
+		.extra_sockets = sockets };
 	const struct part *p;
 	struct script     *script;
 	bool               good;
 
 	for (unsigned i = 0; (p = part_of(s, "arg", i)); i++)
 		args[env.nscript_args++] = rest_of(p);
+	for (unsigned i = 0; (p = part_of(s, "socket", i)); i++)
+		sockets[env.nextra_sockets++] = rest_of(p);
 	p = part_of(s, "preprocess", 0);
 	if (p) {
 		env.preprocess = preprocess;
