@@ -1,64 +1,72 @@
-/* Bodies and their parts (RFC 2046 5.1, RFC 5621).  A change gives the whole new body to edit_body(); the next change starts from it. */
+/* Bodies and their parts (RFC 2046 5.1, RFC 5621).  A change gives a whole new body; the next change starts from it. */
 #include "mod/sipmsgops/sipmsgops.h"
 
 enum { PARTS_MAX = 32 };      /* parts of one multipart that are looked at; the rest stays as it is, unseen */
 
-/* A Content-Type that the script gave: for the edits it stands in. */
-struct new_type { const struct edits *of; struct view type; struct new_type *next; };
+/* The Content-Type of a body that the script made; edits are copied from branch to branch, and the body's address with them. */
+struct new_type { const char *body; struct view type; struct new_type *next; };
 static const char type_key;
 
 struct view body_now(const struct run *r)
 {
+	must(r->msg);
 	if (r->edits && r->edits->new_body)
 		return r->edits->body;
 	return r->msg->edits.new_body ? r->msg->edits.body : r->msg->sip.body;
 }
 
-static const struct new_type *given_type(const struct run *r, const struct edits *of)
+static const struct new_type *given_type(const struct run *r)
 {
 	for (const struct new_type *t = msg_note(r->msg, &type_key); t; t = t->next)
-		if (t->of == of)
+		if (t->body == body_now(r).p)
 			return t;
 	return NULL;
 }
 
 struct view body_type_now(const struct run *r)
 {
-	const struct new_type *t = given_type(r, r->edits);
+	const struct new_type *t = given_type(r);
 	const struct sip_hdr  *h = sip_first(&r->msg->sip, HDR_CONTENT_TYPE);
 
-	if (!t)
-		t = given_type(r, &r->msg->edits);
 	return t ? t->type : h ? h->value : VIEW_NONE;
 }
 
-/* The header line changes with the body; `type` empty removes it. */
-static bool type_set(struct run *r, struct view type)
+/* The Content-Type line becomes another; `type` empty removes it. */
+static bool type_line(struct run *r, struct view type)
 {
 	const struct sip_hdr *h = sip_first(&r->msg->sip, HDR_CONTENT_TYPE);
-	struct new_type      *t = arena_alloc(r->msg->arena, sizeof *t);
 	struct view           line = type.n ? arena_fmt(r->msg->arena, "Content-Type: " VIEW_FMT "\r\n", VIEW_ARG(type)) : VIEW_NONE;
+	uint32_t              off = (uint32_t)((h ? h->line.p : r->msg->sip.head.p + r->msg->sip.head.n) - r->msg->sip.bytes.p);
 
-	if (!t || (type.n && !line.p))
+	must(r->edits);
+	if (type.n && !line.p)
 		return false;
-
 	/* What an earlier change wrote is still an edit of ours: it takes the new text. */
-	uint32_t off = (uint32_t)((h ? h->line.p : r->msg->sip.head.p + r->msg->sip.head.n) - r->msg->sip.bytes.p);
-	bool     found = false;
-	if (given_type(r, r->edits))
-		for (struct edit *x = r->edits->first; x && !found; x = x->next) {
-			struct view name = view_sub(x->text, 0, view_find(x->text, ':'));
-			if (x->off == off && x->len == (h ? h->line.n : 0) && (!x->text.n || sip_hdr_id(name) == HDR_CONTENT_TYPE)) {
-				x->text = line;
-				found = true;
-			}
+	for (struct edit *x = r->edits->first; x; x = x->next) {
+		bool ours = !x->text.n || sip_hdr_id(view_sub(x->text, 0, view_find(x->text, ':'))) == HDR_CONTENT_TYPE;
+		if (x->off == off && x->len == (h ? h->line.n : 0) && ours) {
+			x->text = line;
+			return true;
 		}
-	if (!found && h && !edit_replace(r->msg, r->edits, h->line, line))
+	}
+	if (h)
+		return edit_replace(r->msg, r->edits, h->line, line);
+	return !line.n || edit_append_header(r->msg, r->edits, line);
+}
+
+static bool body_become(struct run *r, struct view type, struct view body)
+{
+	struct new_type *t = arena_alloc(r->msg->arena, sizeof *t);
+
+	if (!t || !body.p || body.n > MSG_MAX_BYTES || !edit_body(r->msg, r->edits, body))
 		return false;
-	if (!found && !h && line.n && !edit_append_header(r->msg, r->edits, line))
-		return false;
-	*t = (struct new_type){ r->edits, type, msg_note(r->msg, &type_key) };
+	*t = (struct new_type){ body.p, type, msg_note(r->msg, &type_key) };
 	return msg_note_set(r->msg, &type_key, t);
+}
+
+bool body_put(struct run *r, struct view body)
+{
+	return body_become(r, body_type_now(r), body);
 }
 
 bool body_type_is(struct view content_type, struct view want)
@@ -129,6 +137,7 @@ static size_t parts_of(struct view body, struct view boundary, struct part *list
 {
 	size_t n = 0, at = delimiter(body, boundary, 0);
 
+	must(boundary.n);
 	while (at < body.n && n < PARTS_MAX) {
 		struct view rest = view_from(body, at + 2 + boundary.n);
 		if (view_starts(rest, VIEW("--")))
@@ -173,7 +182,7 @@ bool body_replace(struct run *r, struct view bytes, struct view text)
 	must(bytes.p >= body.p && from + bytes.n <= body.n);
 	const struct view parts[] = { view_sub(body, 0, from), text, view_from(body, from + bytes.n) };
 	struct view       all = arena_join(r->msg->arena, parts, COUNT_OF(parts));
-	return all.p && all.n <= MSG_MAX_BYTES && edit_body(r->msg, r->edits, all);
+	return body_put(r, all);
 }
 
 /* ---- script functions ----------------------------------------------------------------------------------------------------------- */
@@ -227,7 +236,7 @@ static int part_append(struct run *r, struct view boundary, struct view part)
 	/* It never closed: it does now. */
 	const struct view parts[] = { body, view_ends(body, VIEW("\r\n")) || !body.n ? VIEW("") : VIEW("\r\n"), part, VIEW("--"), boundary, VIEW("--\r\n") };
 	struct view       all = arena_join(r->msg->arena, parts, COUNT_OF(parts));
-	return yes(all.p && edit_body(r->msg, r->edits, all));
+	return yes(body_put(r, all));
 }
 
 int f_add_body_part(struct run *r, const struct arg *a)
@@ -241,7 +250,8 @@ int f_add_body_part(struct run *r, const struct arg *a)
 		return SCRIPT_FALSE;
 	if (!old.n) {
 		struct view body = arena_copy(arena, a[0].s);
-		return yes(body.p && type_set(r, mime) && edit_body(r->msg, r->edits, body) &&
+		mime = arena_copy(arena, mime);
+		return yes(mime.p && type_line(r, mime) && body_become(r, mime, body) &&
 			(!lines.n || edit_append_header(r->msg, r->edits, lines)));
 	}
 	if (boundary_of(type, &boundary)) {
@@ -257,12 +267,12 @@ int f_add_body_part(struct run *r, const struct arg *a)
 		VIEW("--"), boundary, VIEW("--\r\n") };
 	struct view       all = arena_join(arena, parts, COUNT_OF(parts));
 	type = arena_fmt(arena, "multipart/mixed;boundary=\"" VIEW_FMT "\"", VIEW_ARG(boundary));
-	return yes(parts[0].p && parts[1].p && all.p && type.p && all.n <= MSG_MAX_BYTES && type_set(r, type) && edit_body(r->msg, r->edits, all));
+	return yes(parts[0].p && parts[1].p && type.p && type_line(r, type) && body_become(r, type, all));
 }
 
 static bool body_drop(struct run *r)
 {
-	return type_set(r, VIEW_NONE) && edit_body(r->msg, r->edits, VIEW(""));
+	return type_line(r, VIEW_NONE) && body_become(r, VIEW_NONE, VIEW(""));
 }
 
 int f_remove_body_part(struct run *r, const struct arg *a)
@@ -291,7 +301,7 @@ int f_remove_body_part(struct run *r, const struct arg *a)
 		return yes(body_drop(r));
 	keep[kept++] = tail;
 	struct view all = arena_join(r->msg->arena, keep, kept);
-	return yes(all.p && edit_body(r->msg, r->edits, all));
+	return yes(body_put(r, all));
 }
 
 int f_get_updated_body_part(struct run *r, const struct arg *a)

@@ -35,6 +35,7 @@ struct view header_lines(struct arena *a, struct view text)
 
 static const struct sip_hdr *anchor_of(const struct run *r, const struct arg *anchor)
 {
+	must(r->msg && r->edits);
 	uint16_t i = anchor->given && anchor->s.n ? sip_find(&r->msg->sip, view_trim(anchor->s), 0) : SIP_NO_HDR;
 
 	return i == SIP_NO_HDR ? NULL : &r->msg->sip.hdr[i];
@@ -208,6 +209,7 @@ int f_append_time(struct run *r, const struct arg *a)
 /* The edit that already rewrote these bytes, so that a second change starts from the first. */
 static struct edit *rewritten(struct edits *e, const struct msg *m, struct view bytes)
 {
+	must(e && bytes.p >= m->sip.bytes.p);
 	uint32_t off = (uint32_t)(bytes.p - m->sip.bytes.p);
 
 	for (struct edit *x = e->first; x && x->off <= off; x = x->next)

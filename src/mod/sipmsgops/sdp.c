@@ -163,6 +163,7 @@ static void put_stream(struct out *o, const struct stream *s, struct format *lis
 	struct view rest = s->attributes, whole, text, value;
 	bool        map, refuse = op == CODEC_DELETE && hits == n;
 
+	must(hits && hits <= n);
 	if (refuse)
 		list[0].hit = false;
 	put(o, VIEW("m="));
@@ -191,6 +192,7 @@ static int codecs(struct run *r, const struct wanted *w, enum codec_op op)
 	struct stream s;
 	bool          any = false;
 
+	must(w->re || !w->except);
 	if (!body_find(r, VIEW("application/sdp"), &sdp))
 		return SCRIPT_FALSE;
 

@@ -85,6 +85,7 @@ static int f_change_reply_status(struct run *r, const struct arg *a)
 	uint16_t was = r->msg->sip.status;
 	int64_t  code = a[0].i;
 
+	must(a[1].given);
 	if (sip_is_request(&r->msg->sip) || code < 100 || code > 699)
 		return SCRIPT_FALSE;
 	if ((code < 300 || was < 300) && code / 100 != was / 100)

@@ -45,6 +45,7 @@ static bool ruri_set(struct run *r, struct view uri)
 {
 	struct sip_uri check;
 
+	must(r->route);
 	if (!uri.p || !sip_uri_parse(uri, &check))
 		return false;
 	r->route->ruri = uri;

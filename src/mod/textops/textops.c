@@ -29,6 +29,7 @@ static int rule_run(const struct rule *u, struct view in, struct out *o)
 	size_t at = 0, g[1][2];
 	int    hits = 0;
 
+	must(!u->re != !u->subst);
 	if (u->subst)
 		return subst_put(u->subst, in, o);
 	while (at <= in.n && regex_match(u->re, in, at, g, 1) > 0) {
@@ -80,6 +81,7 @@ static bool lines_become(struct run *r, struct view old, struct view text)
 	size_t      before = 0, after = 0;
 	struct view new;
 
+	must(r->edits);
 	if (!view_trim(text).n)
 		return edit_delete(r->msg, r->edits, old);
 	new = header_lines(r->msg->arena, text);
@@ -153,7 +155,7 @@ static int in_body(struct run *r, const struct rule *u)
 	if (total <= 0)
 		return total;
 	text = arena_copy(r->msg->arena, out_view(&o));
-	return !o.full && text.p && edit_body(r->msg, r->edits, text) ? total : -1;
+	return !o.full && body_put(r, text) ? total : -1;
 }
 
 /* Headers, then the body; without `all` the first match ends it. */
@@ -258,6 +260,7 @@ static const struct compiled *compiled_of(struct run *r, struct view expression)
 	struct out         err = out_to(why, sizeof why);
 	struct view        flags = flags_of(expression);
 
+	must(t && expression.n);
 	if (n)
 		return container_of(n, struct compiled, node);
 	struct compiled *c = calloc(1, sizeof *c + expression.n);
@@ -292,6 +295,7 @@ static bool ruri_set(struct run *r, const struct view *parts, size_t n)
 	struct view    uri = arena_join(r->msg->arena, parts, n);
 	struct sip_uri check;
 
+	must(r->route);
 	if (!uri.p || !sip_uri_parse(uri, &check))
 		return false;
 	r->route->ruri = uri;

@@ -36,7 +36,7 @@ static struct script *start(const char *text)
 	struct script *s = load(text, why, sizeof why);
 	if (!s)
 		fail_msg("%s", why);
-	stand.conf = *script_conf(s);
+	stand.w.conf = script_conf(s);
 	stand.w.hooks = &script_hooks;
 	assert_true(script_worker_init(&stand.w, s, &o));
 	return s;

@@ -249,6 +249,15 @@ static void branches(void **state)
 	assert_true(view_has(laid_flat(&l, m->arena), "RTP/AVP 8 101\r\n"));
 	assert_true(layout_request(m, &m->route, NULL, &stand.sockets[0], TR_UDP, VIEW("z9hG4bKours"), m->arena, &l));
 	assert_true(view_has(laid_flat(&l, m->arena), "RTP/AVP 0 8 101\r\n"));
+
+	/* A part added for all is known as a part in each branch, whose edits may be a copy. */
+	r.edits = &m->edits;
+	assert_int_equal(call(&r, &mod_sipmsgops, &(struct call){ "add_body_part", 1, { "hi", "text/plain" } }, "branch"), 1);
+	own = m->edits;
+	r.edits = &own;
+	assert_int_equal(call(&r, &mod_sipmsgops, &(struct call){ "codec_delete", 1, { "PCMU" } }, "branch"), 1);
+	assert_int_equal(call(&r, &mod_sipmsgops, &(struct call){ "remove_body_part", 1, { "application/sdp", "revert" } }, "branch"), 1);
+	assert_int_equal(call(&r, &mod_sipmsgops, &(struct call){ "codec_exists", 1, { "PCMA" } }, "branch"), 1);
 	msg_unref(m);
 	stand_down();
 	regex_thread_done();

@@ -34,6 +34,7 @@ static const struct scene replaces[] = {
 	{ "replace_body_all", MSG, .calls = { { "replace_body_all", 1, { "^alpha", "longer than before" } } }, .body = "longer than before beta\r\ngamma alpha\r\n\r\nlonger than before\r\n" },
 	{ "replace_body_all of nothing", MSG, .calls = { { "replace_body_all", 1, { "x*", "-" } } }, .body = "-alpha beta\r\n-gamma alpha\r\n-\r\n-alpha\r\n" },
 	{ "replace_body_atonce", MSG, .calls = { { "replace_body_atonce", 1, { "beta.*gamma", "-" } }, { "replace_body_atonce", 1, { ".*", "all" } } }, .body = "all" },
+	{ "replace_body_atonce by nothing", MSG, .calls = { { "replace_body_atonce", 1, { ".*", "" } }, { "replace_body", -1, { "alpha", "x" } } }, .body = "" },
 	{ "search_append", MSG, .calls = { { "search_append", 1, { "^X-A: one", " and a half" } }, { "search_append", -1, { "nowhere", "x" } } }, .has = { "X-A: one and a half two one\r\n" } },
 	{ "search_append_body", MSG, .calls = { { "search_append_body", 1, { "gamma", "!" } } }, .body = "alpha beta\r\ngamma! alpha\r\n\r\nalpha\r\n" },
 	{ "no body", HEAD("Content-Length: 0\r\n\r\n"), .calls = { { "replace_body", -1, { "a", "b" } }, { "search_body", -1, { "a" } }, { "replace_body_atonce", -1, { "a*", "b" } } }, .body = "" },
