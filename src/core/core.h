@@ -89,7 +89,7 @@ enum msg_via { VIA_FORCE_RPORT = 1, VIA_ADD_LOCAL_RPORT = 2, VIA_REPLY_TO_VIA = 
 
 struct msg {
 	struct sip_msg    sip;
-	struct buf       *bytes;
+	struct buf       *bytes;               /* NULL when they stand in the arena */
 	struct arena     *arena;               /* owns this struct and everything below; freed with the last reference */
 	uint32_t          refs;                /* plain: a message never leaves its worker */
 	uint32_t          id;                  /* $mi */
@@ -175,7 +175,7 @@ static inline uint64_t worker_now(const struct worker *w) { return w->loop->now_
 
 /* The net events of a worker: what net_new() is given.  arg must be the worker. */
 extern const struct net_events core_net_events;
-/* Bytes of one whole message from `o` reach their owner: peek, dispatch (here or by letter), parse, validate, hooks.
+/* Bytes of one whole message from `o` (`bytes` NULL: lent for the call only) reach their owner: peek, dispatch (here or by letter), parse, validate, hooks.
  * Also the door for tests. False = backpressure wanted. */
 bool worker_receive(struct worker *w, struct buf *bytes, struct view msg, const struct origin *o);
 /* Build a message from bytes for requests we originate ourselves or for tests: parsed, not validated; NULL on a fault. */

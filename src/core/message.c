@@ -16,6 +16,14 @@ struct msg *msg_make(struct worker *w, struct buf *bytes, struct view v, const s
 		arena_free(a);
 		return NULL;
 	}
+	/* Bytes that net only lent live on in the message's own memory. */
+	if (!bytes) {
+		v = arena_copy(a, v);
+		if (!v.p) {
+			arena_free(a);
+			return NULL;
+		}
+	}
 	*why = sip_parse(v, stream, space, COUNT_OF(space), &m->sip);
 	m->sip.hdr = arena_alloc(a, (size_t)m->sip.nhdr * sizeof *space + 1);
 	if (!m->sip.hdr) {
@@ -28,7 +36,7 @@ struct msg *msg_make(struct worker *w, struct buf *bytes, struct view v, const s
 	m->w = w;
 	m->id = ++w->next_id;
 	m->at_ms = worker_now(w);
-	m->bytes = buf_ref(bytes);
+	m->bytes = bytes ? buf_ref(bytes) : NULL;
 	origin_keep(&m->origin, o);
 	m->route = (struct msg_route){ .ruri = m->sip.ruri, .q = -1 };
 	if (!sip_top_via(&m->sip, &m->via))

@@ -172,14 +172,17 @@ static bool hand_over(struct worker *w, uint16_t owner, struct buf *bytes, struc
 {
 	struct worker *to = workers_at(w->all, owner);
 	struct parcel *p = malloc(sizeof *p);
+	struct buf    *own = bytes ? buf_ref(bytes) : buf_from(v);
 
 	must(to);
-	if (!p) {
+	if (!p || !own) {
+		free(p);
+		buf_unref(own);
 		count(w, COREC_arena_full);
 		return true;
 	}
-	buf_share(bytes);
-	*p = (struct parcel){ .letter.open = parcel_open, .to = to->loop, .bytes = buf_ref(bytes), .msg = v };
+	buf_share(own);
+	*p = (struct parcel){ .letter.open = parcel_open, .to = to->loop, .bytes = own, .msg = bytes ? v : buf_view(own) };
 	list_init(&p->parked);
 	origin_keep(&p->origin, o);
 

@@ -172,7 +172,8 @@ struct net_counts { uint64_t c[NETC_COUNT]; uint64_t pp_reject[32]; };
 
 struct net_events {
 	void *arg;
-	/* One whole message.  `msg` lies in `bytes`; take a reference (buf_ref) and origin_keep to keep them.
+	/* One whole message.  `msg` lies in `bytes`; take a reference (buf_ref) and origin_keep to keep them.  `bytes` NULL (datagrams): the view
+	 * is lent for the call only, copy it.
 	 * Returns false to ask for backpressure: net stops reading that connection until net_resume(). */
 	bool (*message)(void *arg, struct buf *bytes, struct view msg, const struct origin *o);
 	/* A stream broke the framing rules; `head` is the header section when it was complete, else empty.  Answer with net_send

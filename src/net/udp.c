@@ -73,19 +73,14 @@ static bool bare_answer(struct udp_sock *u, const struct addr *from, struct view
 static void pass_up(struct udp_sock *u, struct view message, struct origin *o)
 {
 	struct net *n = u->net;
-	struct buf *b;
 
 	must(o->transport == TR_UDP && !ref_set(o->conn));
 	if (message.n < MSG_MIN_BYTES) {
 		net_count(n, NETC_udp_drop_small);
 		return;
 	}
-	b = buf_from(message);
-	if (!b)
-		return;
 	net_count(n, NETC_messages_in);
-	n->ev.message(n->ev.arg, b, buf_view(b), o);
-	buf_unref(b);
+	n->ev.message(n->ev.arg, NULL, message, o);
 }
 
 /* A datagram with a header from somebody who may send one.  False: refused and counted. */

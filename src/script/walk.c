@@ -242,7 +242,7 @@ bool script_worker_init(struct worker *w, const struct script *script, struct ou
 	struct script_worker *s = calloc(1, sizeof *s);
 	const struct program *p = &script->prog;
 
-	must(!w->script && w->conf == &script->conf);
+	must(!w->script && w->conf);
 	if (!s) {
 		putf(err, "out of memory");
 		return false;

@@ -57,7 +57,7 @@ static inline bool kit_message(void *arg, struct buf *bytes, struct view msg, co
 {
 	struct host *h = arg;
 	assert_true(h->nheard < HEARD);
-	assert_true(msg.p >= bytes->data && msg.p + msg.n <= bytes->data + bytes->n);
+	assert_true(!bytes || (msg.p >= bytes->data && msg.p + msg.n <= bytes->data + bytes->n));
 	struct heard *e = &h->heard[h->nheard++];
 	e->text = kit_copy(msg);
 	origin_keep(&e->o, o);
