@@ -241,14 +241,12 @@ static bool same_text(const struct table_node *n, const void *key)
 	return view_is(view_of(c->text, c->n), *(const struct view *)key);
 }
 
-/* The flags behind the last delimiter. */
-static struct view flags_of(struct view expression)
+/* Index of the delimiter that ends the part beginning at `at`. */
+static size_t part_end(struct view e, size_t at)
 {
-	size_t at = expression.n;
-
-	while (at && expression.p[at - 1] != expression.p[0])
-		at--;
-	return view_from(expression, at);
+	for (; at < e.n && e.p[at] != e.p[0]; at++)
+		at += e.p[at] == '\\';
+	return at < e.n ? at : e.n;
 }
 
 static const struct compiled *compiled_of(struct run *r, struct view expression)
@@ -258,11 +256,12 @@ static const struct compiled *compiled_of(struct run *r, struct view expression)
 	struct table_node *n = table_find(&t->table, hash, same_text, &expression);
 	char               why[128];
 	struct out         err = out_to(why, sizeof why);
-	struct view        flags = flags_of(expression);
 
-	must(t && expression.n);
+	must(expression.n);
 	if (n)
 		return container_of(n, struct compiled, node);
+
+	struct view      flags = view_from(expression, part_end(expression, part_end(expression, 1) + 1));
 	struct compiled *c = calloc(1, sizeof *c + expression.n);
 	if (!c || !(c->subst = subst_new(expression, &err))) {
 		free(c);
@@ -276,18 +275,77 @@ static const struct compiled *compiled_of(struct run *r, struct view expression)
 	return c;
 }
 
+/* The replacement with \u as the request URI, written so that every byte of it stands for itself.  False when it has no \u. */
+static bool with_ruri(struct view e, struct view ruri, struct out *o)
+{
+	size_t from = part_end(e, 1) + 1, to = part_end(e, from);
+	bool   any = false;
+
+	put(o, view_sub(e, 0, from));
+	for (size_t i = from; i < to; i++) {
+		if (e.p[i] != '\\' || i + 1 == to) {
+			put_char(o, e.p[i]);
+		} else if (e.p[++i] == 'u') {
+			any = true;
+			for (size_t k = 0; k < ruri.n; k++) {
+				if (ruri.p[k] == '\\' || ruri.p[k] == e.p[0])
+					put_char(o, '\\');
+				put_char(o, ruri.p[k]);
+			}
+		} else {
+			put_char(o, '\\');
+			put_char(o, e.p[i]);
+		}
+	}
+	put(o, view_from(e, to));
+	return any && !o->full;
+}
+
+/* A substitution ready to run; `own` is this run's alone, because the request URI is part of it. */
+struct ready { struct rule rule; struct subst *own; };
+
+static bool ready_of(struct run *r, struct view expression, struct ready *y)
+{
+	const struct compiled *c = compiled_of(r, expression);
+	struct view            ruri = r->route ? r->route->ruri : VIEW_NONE;
+	size_t                 cap = expression.n + 16 * ruri.n;
+	char                   why[128];
+	struct out             err = out_to(why, sizeof why);
+
+	*y = (struct ready){ .own = NULL };
+	if (!c)
+		return false;
+	*y = (struct ready){ .rule = { .subst = c->subst, .all = c->all, .whole = c->whole } };
+	if (view_find_view(expression, VIEW("\\u")) == expression.n)
+		return true;
+
+	char      *space = arena_alloc(r->tmp, cap);
+	struct out o = out_to(space, cap);
+	if (!space)
+		return false;
+	if (!with_ruri(expression, ruri, &o))
+		return !o.full;
+	y->own = subst_new(out_view(&o), &err);
+	y->rule.subst = y->own;
+	return y->own != NULL;
+}
+
 static int f_subst(struct run *r, const struct arg *a)
 {
-	const struct compiled *c = compiled_of(r, a[0].s);
+	struct ready y;
+	int          rc = ready_of(r, a[0].s, &y) ? in_message(r, &y.rule) : SCRIPT_FALSE;
 
-	return c ? in_message(r, &(struct rule){ .subst = c->subst, .all = c->all, .whole = c->whole }) : SCRIPT_FALSE;
+	subst_free(y.own);
+	return rc;
 }
 
 static int f_subst_body(struct run *r, const struct arg *a)
 {
-	const struct compiled *c = compiled_of(r, a[0].s);
+	struct ready y;
+	int          rc = yes(ready_of(r, a[0].s, &y) && in_body(r, &y.rule) > 0);
 
-	return yes(c && in_body(r, &(struct rule){ .subst = c->subst, .all = c->all, .whole = c->whole }) > 0);
+	subst_free(y.own);
+	return rc;
 }
 
 static bool ruri_set(struct run *r, const struct view *parts, size_t n)
@@ -302,13 +360,22 @@ static bool ruri_set(struct run *r, const struct view *parts, size_t n)
 	return true;
 }
 
+/* The substitution on a short text; false without a match. */
+static bool substituted(struct run *r, struct view expression, struct view in, struct out *o)
+{
+	struct ready y;
+	bool         good = ready_of(r, expression, &y) && subst_put(y.rule.subst, in, o) > 0;
+
+	subst_free(y.own);
+	return good;
+}
+
 static int f_subst_uri(struct run *r, const struct arg *a)
 {
-	const struct compiled *c = r->route ? compiled_of(r, a[0].s) : NULL;
-	char                   space[URI_MAX_BYTES];
-	struct out             uri = out_to(space, sizeof space);
+	char       space[URI_MAX_BYTES];
+	struct out uri = out_to(space, sizeof space);
 
-	if (!c || subst_put(c->subst, r->route->ruri, &uri) <= 0)
+	if (!r->route || !substituted(r, a[0].s, r->route->ruri, &uri))
 		return SCRIPT_FALSE;
 	const struct view text = out_view(&uri);
 	return yes(ruri_set(r, &text, 1));
@@ -316,12 +383,11 @@ static int f_subst_uri(struct run *r, const struct arg *a)
 
 static int f_subst_user(struct run *r, const struct arg *a)
 {
-	const struct compiled *c = r->route ? compiled_of(r, a[0].s) : NULL;
-	char                   space[URI_MAX_BYTES];
-	struct out             user = out_to(space, sizeof space);
-	struct sip_uri         u;
+	char           space[URI_MAX_BYTES];
+	struct out     user = out_to(space, sizeof space);
+	struct sip_uri u;
 
-	if (!c || !sip_uri_parse(r->route->ruri, &u) || subst_put(c->subst, u.user, &user) <= 0)
+	if (!r->route || !sip_uri_parse(r->route->ruri, &u) || !substituted(r, a[0].s, u.user, &user))
 		return SCRIPT_FALSE;
 
 	size_t            from = (size_t)((u.user.n ? u.user.p : u.host.p) - u.whole.p);
@@ -342,15 +408,12 @@ static bool check_subst(struct script_load *l, const struct arg *literal, struct
 		return false;
 	subst_free(s);
 
-	size_t at = 1;
-	for (; at < e.n && e.p[at] != e.p[0]; at++)
-		at += e.p[at] == '\\';
-	for (at++; at + 1 < e.n && e.p[at] != e.p[0]; at++) {
+	for (size_t at = part_end(e, 1) + 1, end = part_end(e, at); at + 1 < end; at++) {
 		char c = ascii_lower(e.p[at + 1]);
 		if (e.p[at] == '\\') {
 			at++;
 		} else if (e.p[at] == '$' && (c == '(' || (c >= 'a' && c <= 'z'))) {
-			putf(err, "a replacement takes \\0 to \\9, \\n, \\r and \\t, but no variables");
+			putf(err, "a replacement takes \\0 to \\9, \\u, \\n, \\r and \\t, but no variables");
 			return false;
 		}
 	}

@@ -47,6 +47,8 @@ static const struct scene substs[] = {
 	{ "subst respects case", MSG, .calls = { { "subst", -1, { "/ONE/1/" } } } },
 	{ "subst adds a line", MSG, .calls = { { "subst", 1, { "/^X-A: (.*)$/X-A: \\1\\r\\nX-B: \\1/" } } }, .has = { "X-A: one two one\r\nX-B: one two one\r\nContent-Type" } },
 	{ "subst cannot end the header section", MSG, .calls = { { "subst", -1, { "/two one/\\r\\n\\r\\nbody/" } } }, .has = { "X-A: one two one\r\n" } },
+	{ "subst with the request URI", MSG, .calls = { { "subst", 1, { "|^X-A: .*$|X-A: <\\u>\\|\\\\u|" } }, { "subst_user", 1, { "/^.*$/a-b/" } }, { "subst_body", 1, { "/gamma/\\u/" } } },
+		.has = { "X-A: <sip:bob@example.com;x=1>|\\u\r\n", "\r\nsip:a-b@example.com;x=1 alpha\r\n" } },
 	{ "subst over lines", MSG, .calls = { { "subst", 1, { "/User-Agent.*X-A: one/X-A: 1/s" } } }, .has = { "CSeq: 1 INVITE\r\nX-A: 1 two one\r\n" } },
 	{ "subst with another delimiter", MSG, .calls = { { "subst", 1, { "|SIP/2.0/UDP|SIP/2.0/TCP|" } } }, .has = { "Via: SIP/2.0/TCP 198.51.100.7" } },
 	{ "subst_body", MSG, .calls = { { "subst_body", 1, { "/^(alpha)/<\\0>/g" } }, { "subst_body", -1, { "/Phone/x/" } }, { "subst_body", 1, { "/beta\\r\\ngamma/-/s" } } }, .body = "<alpha> - alpha\r\n\r\n<alpha>\r\n" },
