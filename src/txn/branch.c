@@ -17,7 +17,7 @@ static bool branches_room(struct txn *t)
 	if (t->nbranches >= TXN_BRANCHES)
 		return false;
 
-	uint16_t        room = t->room ? (uint16_t)(t->room * 2) : 4;
+	uint16_t        room = (uint16_t)(t->room * 2);
 	struct branch **list = arena_alloc(t->arena, room * sizeof(struct branch *));
 
 	if (!list)
@@ -31,10 +31,10 @@ static bool branches_room(struct txn *t)
 
 struct branch *txn_add_branch(struct txn *t, const struct msg_route *r, const struct edits *edits)
 {
-	if (t->blocked || t->cancelled || t->server.status >= 200 || t->dead || !branches_room(t))
+	if (t->blocked || t->cancelled || t->server.status >= 200 || !branches_room(t))
 		return NULL;
 
-	struct branch *b = arena_zalloc(t->arena, sizeof *b);
+	struct branch *b = t->nbranches ? arena_zalloc(t->arena, sizeof *b) : &t->one;
 
 	if (!b)
 		return NULL;
@@ -57,7 +57,7 @@ void branch_target(const struct branch *b, struct target *out)
 
 	*out = (struct target){ .transport = b->transport, .from = b->from, .to = b->to, .flow = b->route.flow, .flow_only = flow,
 		/* Towards a client there is never a PROXY header (design D5). */
-		.downstream = flow || peer, .client = peer ? peer : &b->t->request->origin, .sni = b->sni };
+		.downstream = flow || peer, .client = peer ? peer : b->t->client, .sni = b->sni };
 }
 
 /* ---- sending ------------------------------------------------------------------------------------------------------------------- */
@@ -375,6 +375,10 @@ void branch_heard(struct branch *b, struct msg *reply)
 	b->last_status = reply->sip.status;
 	if (reply->sip.status == 100)
 		return;
+	if (!t->request) {
+		txn_relay_late(t, reply);
+		return;
+	}
 	txn_hold(t);
 	msg_ref(reply);
 	if (user->reply)

@@ -37,6 +37,24 @@ static bool relay(struct txn *t, struct msg *reply, uint16_t status)
 	return true;
 }
 
+void txn_relay_late(struct txn *t, struct msg *reply)
+{
+	struct laid   laid;
+	struct target to;
+
+	/* What was sent before is what the script made of it; on a stream it cannot have been lost. */
+	if (view_is(reply->sip.to_tag, t->remains->to_tag)) {
+		server_again(t);
+		return;
+	}
+	/* Somebody else behind the same branch answers, too: the caller has to end that call (16.7 step 5). */
+	if (!layout_reply(reply, 0, VIEW_NONE, reply->arena, &laid))
+		return;
+	server_home(t, &to);
+	net_send(t->w->net, &to, laid.iov, laid.n, NO_REF);
+	txn_count(t, TXNC_relayed_replies);
+}
+
 static void cancel_others(struct txn *t, const struct branch *but)
 {
 	for (uint16_t i = 0; i < t->nbranches; i++)
@@ -56,6 +74,7 @@ static void accepted(struct branch *b, struct msg *reply)
 		return;
 	if (!relay(t, reply, 0))
 		return;
+	t->ok_tag = arena_copy(t->arena, reply->sip.to_tag);
 	t->local_final = false;
 	if (!t->keep_others)
 		cancel_others(t, b);

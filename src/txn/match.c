@@ -3,19 +3,14 @@
 
 struct wanted { const struct msg *m; enum sip_method method; const struct txn_conf *conf; };
 
-static bool magic(struct view branch)
+bool txn_magic(struct view branch)
 {
 	return branch.n > 7 && view_starts_ci(branch, VIEW("z9hG4bK"));
 }
 
 uint64_t txn_server_hash(const struct worker *w, const struct msg *m)
 {
-	return siphash_view(w->key, magic(m->via.branch) ? m->via.branch : m->sip.call_id);
-}
-
-static bool same_sent_by(const struct sip_via *a, const struct sip_via *b)
-{
-	return a->port == b->port && view_is_ci(a->host, b->host);
+	return siphash_view(w->key, txn_magic(m->via.branch) ? m->via.branch : m->sip.call_id);
 }
 
 /* Without the cookie in the branch everything that identifies the request is compared. An ACK's To tag is the reply's. */
@@ -32,15 +27,15 @@ static bool server_is(const struct table_node *n, const void *key)
 {
 	const struct wanted *k = key;
 	const struct txn    *t = container_of(container_of(n, struct server, node), struct txn, server);
-	const struct msg    *m = k->m, *r = t->request;
+	const struct msg    *m = k->m;
 
-	if (r->sip.method_id != k->method || (k->method == SIP_OTHER && !view_is(r->sip.method, m->sip.method)))
+	if (t->key.id != k->method || (k->method == SIP_OTHER && !view_is(t->key.method, m->sip.method)))
 		return false;
-	if (magic(m->via.branch) != magic(r->via.branch))
+	if (txn_magic(m->via.branch) != txn_magic(t->key.branch))
 		return false;
-	if (!magic(m->via.branch))
-		return same_2543(k->conf, r, m, m->sip.method_id == SIP_ACK);
-	return view_is(r->via.branch, m->via.branch) && same_sent_by(&r->via, &m->via);
+	if (!txn_magic(m->via.branch))
+		return same_2543(k->conf, t->request, m, m->sip.method_id == SIP_ACK);
+	return view_is(t->key.branch, m->via.branch) && t->key.port == m->via.port && view_is_ci(t->key.host, m->via.host);
 }
 
 static struct txn *server_find(struct worker *w, const struct msg *m, enum sip_method method)
@@ -108,11 +103,11 @@ bool txn_receive_reply(struct worker *w, struct msg *m)
 		return false;
 	}
 
-	struct client *c = container_of(n, struct client, node);
+	struct client        *c = container_of(n, struct client, node);
+	const struct txn_key *sent = &c->b->t->key;
 
 	/* The method in CSeq must be the request's (17.1.3). */
-	if (!c->cancel && (m->sip.method_id != c->b->t->request->sip.method_id ||
-	    (m->sip.method_id == SIP_OTHER && !view_is(m->sip.cseq_method, c->b->t->request->sip.method))))
+	if (!c->cancel && (m->sip.method_id != sent->id || (sent->id == SIP_OTHER && !view_is(m->sip.cseq_method, sent->method))))
 		return false;
 	s->counts[TXNC_received_replies]++;
 	client_event(c, m->sip.status < 200 ? CLIENT_1XX : m->sip.status < 300 ? CLIENT_2XX : CLIENT_FAIL, m);

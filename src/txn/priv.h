@@ -14,18 +14,21 @@ struct txns {
 	const struct txn_user *user;
 	struct table           servers, clients;
 	struct slots           branches;        /* for reports of net */
-	struct list            all;
-	size_t                 live;
+	struct list            all, spare;      /* spare: memory of ended ones */
+	size_t                 live, nspare;
 	uint64_t               counts[TXNC_COUNT];
 };
 static inline struct txns *txns_of(const struct txn *t) { return t->w->txns; }
 static inline void txn_count(const struct txn *t, enum txn_counter c) { txns_of(t)->counts[c]++; }
+/* After the request: replies still go home, ACKs still speak for the client. */
+struct remains { struct target home; struct origin origin; struct view to_tag; };
 /* Keep a transaction alive over a stretch of code; release may free it. */
 static inline void txn_hold(struct txn *t) { t->busy++; }
 void txn_release(struct txn *t);
 
 /* match.c */
 uint64_t txn_server_hash(const struct worker *w, const struct msg *m);
+bool     txn_magic(struct view branch);                  /* made by RFC 3261's rules */
 
 /* client.c */
 void client_init(struct client *c, struct branch *b, bool invite, bool cancel);
@@ -51,6 +54,8 @@ void server_stop(struct txn *t);
 void server_again(struct txn *t);                       /* the last reply once more */
 void server_nothing(struct txn *t);
 void server_end(struct txn *t);
+/* Where replies of this transaction go. */
+void server_home(const struct txn *t, struct target *out);
 
 /* branch.c */
 void branch_heard(struct branch *b, struct msg *reply); /* a reply passed the state machine */
@@ -61,4 +66,6 @@ void branch_send_cancel(struct branch *b);
 /* fork.c */
 void txn_decide(struct txn *t);
 void txn_launched(struct txn *t);
+/* A 2xx that is repeated when the script is done with the call. */
+void txn_relay_late(struct txn *t, struct msg *reply);
 #endif

@@ -58,11 +58,19 @@ void server_end(struct txn *t)
 	server_stop(t);
 }
 
+void server_home(const struct txn *t, struct target *out)
+{
+	if (t->request)
+		reply_target(t->request, out);
+	else
+		*out = t->remains->home;
+}
+
 static void server_send(struct txn *t, const struct iovec *iov, int n)
 {
 	struct target to;
 
-	reply_target(t->request, &to);
+	server_home(t, &to);
 	/* Lost or late, the caller's retransmission or ours brings it again. */
 	net_send(t->w->net, &to, iov, n, NO_REF);
 }

@@ -21,6 +21,7 @@ struct txns *txns_new(struct worker *w, const struct txn_conf *conf, const struc
 	s->conf = conf;
 	s->user = user;
 	list_init(&s->all);
+	list_init(&s->spare);
 	slots_init(&s->branches, w->id, REF_BRANCH, TXN_MAX);
 	if (!table_init(&s->servers, 1024) || !table_init(&s->clients, 1024)) {
 		table_done(&s->servers);
@@ -40,6 +41,33 @@ size_t txns_live(const struct txns *s)
 	return s->live;
 }
 
+/* ---- the end ----------------------------------------------------------------------------------------------------------------------- */
+
+enum { SPARE_MAX = 1024 /* per worker: what ended transactions leave for new ones */, SETTLE_MS = 5 };
+
+static struct txn *block_take(struct txns *s)
+{
+	struct txn *t;
+
+	if (list_empty(&s->spare))
+		return calloc(1, sizeof *t);
+	t = container_of(s->spare.next, struct txn, all);
+	list_del(&t->all);
+	s->nspare--;
+	memset(t, 0, sizeof *t);
+	return t;
+}
+
+static void block_give(struct txns *s, struct txn *t)
+{
+	if (s->nspare >= SPARE_MAX) {
+		free(t);
+		return;
+	}
+	list_add_head(&s->spare, &t->all);
+	s->nspare++;
+}
+
 static void branch_free(struct branch *b)
 {
 	struct txns *s = txns_of(b->t);
@@ -55,25 +83,35 @@ static void branch_free(struct branch *b)
 	b->final = NULL;
 }
 
+static void user_ended(struct txn *t)
+{
+	const struct txn_user *user = txns_of(t)->user;
+
+	if (t->request && user->ended)
+		user->ended(t);
+	t->user = NULL;
+	list_each(n, &t->held)
+		msg_unref(container_of(n, struct held, node)->m);
+	list_init(&t->held);
+}
+
 static void txn_free(struct txn *t)
 {
 	struct txns *s = txns_of(t);
-	struct msg  *m = t->request;
 
-	t->dead = true;
-	if (s->user->ended)
-		s->user->ended(t);
+	user_ended(t);
 	server_stop(t);
 	timer_clear(&t->w->loop->wheel, &t->reap);
 	table_del(&s->servers, &t->server.node);
 	for (uint16_t i = 0; i < t->nbranches; i++)
 		branch_free(t->branch[i]);
-	list_each(n, &t->held)
-		msg_unref(container_of(n, struct held, node)->m);
 	list_del(&t->all);
 	s->live--;
-	/* The struct lives in the request's arena: after this line it is gone, or kept by whoever still reads the message. */
-	msg_unref(m);
+	if (t->remains)
+		origin_drop(&t->remains->origin);
+	free(t->remains);
+	msg_unref(t->request);
+	block_give(s, t);
 }
 
 void txns_free(struct txns *s)
@@ -82,6 +120,8 @@ void txns_free(struct txns *s)
 		return;
 	list_each(n, &s->all)
 		txn_free(container_of(n, struct txn, all));
+	list_each(n, &s->spare)
+		free(container_of(n, struct txn, all));
 	table_done(&s->servers);
 	table_done(&s->clients);
 	slots_done(&s->branches);
@@ -101,11 +141,90 @@ static bool clients_over(const struct txn *t)
 	return true;
 }
 
+/* Only stragglers are waited for, and they can be told without the request. */
+static bool can_shrink(const struct txn *t)
+{
+	const struct branch *b = &t->one;
+
+	if (!t->request || t->server.status < 200 || t->launching || t->nbranches > 1 || !txn_magic(t->key.branch))
+		return false;
+	if (!t->nbranches)
+		return true;
+	return b->phase == BRANCH_DONE && (client_over(&b->client) || b->client.state == CLIENT_COMPLETED || b->client.state == CLIENT_ACCEPTED) &&
+		(client_over(&b->cancel) || b->cancel.state == CLIENT_COMPLETED) && !(b->ack.n && b->route.peer);
+}
+
+static struct view moved(char **at, struct view v)
+{
+	struct view to = view_of(*at, v.n);
+
+	if (v.n)
+		memcpy(*at, v.p, v.n);
+	*at += v.n;
+	return to;
+}
+
+/* A call lasts longer than its INVITE, and a transaction lingers longer than its work: what lingers is kept small, so that the
+ * memory of messages is used again at once, while it is warm. */
+static void shrink(struct txn *t)
+{
+	struct branch  *b = &t->one;
+	struct msg     *m = t->request;
+	size_t          n = t->key.branch.n + t->key.host.n + t->key.method.n + t->server.last.n + b->ack.n + b->sni.n + t->ok_tag.n;
+	struct remains *r = malloc(sizeof *r + n);
+
+	if (!r)
+		return;
+
+	char *at = (char *)(r + 1);
+
+	user_ended(t);
+	reply_target(m, &r->home);
+	origin_keep(&r->origin, &m->origin);
+	r->home.client = &r->origin;
+	t->client = &r->origin;
+	t->key.branch = moved(&at, t->key.branch);
+	t->key.host = moved(&at, t->key.host);
+	t->key.method = moved(&at, t->key.method);
+	t->server.last = moved(&at, t->server.last);
+	t->server.room = 0;
+	b->ack = moved(&at, b->ack);
+	b->sni = moved(&at, b->sni);
+	r->to_tag = moved(&at, t->ok_tag);
+	t->remains = r;
+	/* Everything else that pointed into the request is of no more use. */
+	b->route = (struct msg_route){ .flow = b->route.flow };
+	b->edits = (struct edits){ 0 };
+	b->list = NULL;
+	b->client.sent = b->cancel.sent = t->extra = t->cancel_extra = t->ok_tag = VIEW_NONE;
+	msg_unref(b->final);
+	b->final = NULL;
+	t->winner = NULL;
+	t->request = NULL;
+	t->arena = NULL;
+	timer_clear(&t->w->loop->wheel, &t->reap);
+	msg_unref(m);
+}
+
+/* Nobody is inside: free it, shrink it, or look again when the script's run has let go of the message. */
+static void settle(struct txn *t)
+{
+	bool alone = !t->request || t->request->refs == 1;
+	bool over = t->server.state == SERVER_GONE && t->launching == 0 && clients_over(t);
+
+	if (over && alone)
+		txn_free(t);
+	else if (alone && can_shrink(t))
+		shrink(t);
+	else if (!alone && (over || t->server.status >= 200) && !timer_armed(&t->reap))
+		loop_after(t->w->loop, &t->reap, SETTLE_MS);
+}
+
 void txn_release(struct txn *t)
 {
 	must(t->busy > 0);
-	if (--t->busy == 0 && !t->dead && t->server.state == SERVER_GONE && t->launching == 0 && clients_over(t))
-		txn_free(t);
+	if (--t->busy == 0)
+		settle(t);
 }
 
 /* Nobody relayed or answered it: once the script's run has let go of the message it is forgotten; the caller times out. */
@@ -113,14 +232,13 @@ static void reap_due(struct timer *timer)
 {
 	struct txn *t = container_of(timer, struct txn, reap);
 
-	if (t->request->refs > 1 || t->busy || t->launching) {
-		loop_after(t->w->loop, timer, t->conf->linger);
-		return;
-	}
-	if (t->server.status >= 200)
-		return;
 	txn_hold(t);
-	server_stop(t);
+	if (t->request && t->request->refs > 1)
+		loop_after(t->w->loop, timer, t->conf->linger);
+	else if (t->server.status < 200 && t->launching == 0 && clients_over(t) && t->busy == 1)
+		server_stop(t);
+	else if (t->server.status < 200)
+		loop_after(t->w->loop, timer, t->conf->linger);
 	txn_release(t);
 }
 
@@ -136,7 +254,7 @@ struct txn *txn_new(struct worker *w, struct msg *m)
 		s->counts[TXNC_refused]++;
 		return NULL;
 	}
-	t = arena_zalloc(m->arena, sizeof *t);
+	t = block_take(s);
 	if (!t) {
 		count(w, COREC_arena_full);
 		return NULL;
@@ -145,6 +263,10 @@ struct txn *txn_new(struct worker *w, struct msg *m)
 	t->conf = s->conf;
 	t->request = msg_ref(m);
 	t->arena = m->arena;
+	t->key = (struct txn_key){ m->via.branch, m->via.host, m->sip.method, m->via.port, m->sip.method_id };
+	t->client = &m->origin;
+	t->branch = t->few;
+	t->room = COUNT_OF(t->few);
 	t->invite = m->sip.method_id == SIP_INVITE;
 	t->fr = s->conf->fr;
 	t->fr_inv = s->conf->fr_inv;

@@ -1,5 +1,6 @@
 /* txn/txn.h -- transactions: one request received, its reply, and the branches it was forwarded on (RFC 3261 16 and 17, RFC 6026).
- * A transaction lives on one worker, inside the arena of its request, whose reference it keeps: no copy, no lock.  What the script
+ * A transaction lives on one worker and adopts its request: no copy, no lock, memory from the request's arena.  Once it is
+ * answered and over for the script, it shrinks to what absorbing stragglers takes, and the request goes.  What the script
  * does at the branch, reply and failure points comes in through struct txn_user; each of those calls may be answered later. */
 #ifndef TXN_H
 #define TXN_H
@@ -105,11 +106,18 @@ struct branch {
 	void             *user;
 };
 
+/* What a retransmission is recognised by (RFC 3261 17.2.3), and replies by their method. */
+struct txn_key { struct view branch, host, method; uint16_t port; enum sip_method id; };
+struct remains;
+
 struct txn {
 	struct worker  *w;
 	const struct txn_conf *conf;
-	struct msg     *request;         /* one reference */
-	struct arena   *arena;           /* the request's */
+	struct msg     *request;         /* one reference; NULL once it is over for the user */
+	struct arena   *arena;           /* the request's; NULL with it */
+	struct txn_key  key;
+	const struct origin *client;     /* on whose behalf everything is sent */
+	struct remains *remains;         /* what stands in for the request when it is gone */
 	struct server   server;
 	struct branch **branch;          /* at most TXN_BRANCHES */
 	uint16_t        nbranches, room, first /* of the present round */;
@@ -117,17 +125,20 @@ struct txn {
 	uint8_t         why;             /* last enum branch_fail of the present txn_relay() */
 	uint16_t        busy;            /* open calls to the user and frames on the stack: alive while > 0 */
 	bool            invite, cancelled, deciding /* failure point open */, blocked /* no more branches: 6xx */, relayed /* had branches */,
-			keep_others /* 2xx does not cancel the others */, dead, local_final, reported;
+			keep_others /* 2xx does not cancel the others */, local_final, reported;
 	struct branch  *winner;          /* at the failure point: whose final it is */
 	uint32_t        fr, fr_inv;      /* this transaction's */
 	struct view     extra;           /* header lines for every request of it (t_add_hdrs), CANCEL and ACK included */
 	struct view     cancel_extra;    /* header lines for its CANCELs */
 	char            tag[24];         /* To tag of our own replies; tag_n 0 before the first */
 	uint8_t         tag_n;
+	struct view     ok_tag;          /* To tag of the last 2xx that was relayed */
 	struct timer    reap;            /* frees what the script made and left without reply or branch */
 	struct list     held;            /* messages that must live as long (txn_keep) */
 	struct list     all;             /* in the worker's list of all */
 	void           *user;
+	struct branch  *few[4];          /* `branch` while this is enough */
+	struct branch   one;             /* the first */
 };
 
 /* What the owner of transactions (mod/tm) does at the open points.  Every call but `ended` is answered once by the function
@@ -138,7 +149,7 @@ struct txn_user {
 	void (*failure)(struct txn *t);                      /* all branches ended, t->winner says how -> txn_failure_go(t) */
 	void (*relayed)(struct txn *t);                      /* a txn_relay() that was not done at once is done; no answer */
 	void (*replied)(struct txn *t, uint16_t status, struct msg *reply /* NULL when local */);   /* a reply left upstream; no answer */
-	void (*ended)(struct txn *t);                        /* about to be forgotten; no answer */
+	void (*ended)(struct txn *t);                        /* over for the user: not one more call comes, t is not to be touched again */
 };
 
 /* ---- a worker's transactions ------------------------------------------------------------------------------------------------------ */

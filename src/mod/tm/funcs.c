@@ -145,8 +145,10 @@ static int relay_cancel(struct run *r, struct txn *invite, uint32_t flags)
 	if (!t)
 		return absorbed ? SCRIPT_STOP : SCRIPT_FALSE;
 	txn_reply(t, &(struct own_reply){ .status = 200, .reason = VIEW("canceling") });
-	cancel_reason(r, invite, flags);
-	txn_cancel(invite);
+	if (invite->server.status < 200) {
+		cancel_reason(r, invite, flags);
+		txn_cancel(invite);
+	}
 	return SCRIPT_TRUE;
 }
 

@@ -33,9 +33,9 @@ struct txn *tm_txn(const struct run *r)
 {
 	struct msg     *m = request_of(r);
 	struct tm_note *n = m ? msg_note(m, &note_key) : NULL;
-	struct txn     *t = r->txn ? r->txn : n ? n->t : NULL;
 
-	return t && !t->dead ? t : NULL;
+	/* r->txn may be over by now; the note knows. */
+	return n ? n->t : NULL;
 }
 
 const struct tm_conf *tm_conf(const struct worker *w)

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #define UDP "udp:192.0.2.1:5060"
-#define GLOBALS "socket=udp:192.0.2.1:5060\nsocket=tcp:192.0.2.1:5060\nloadmodule \"tm.so\"\nloadmodule \"sl.so\"\nloadmodule \"signaling.so\"\n" \
+#define GLOBALS "server_signature=no\nsocket=udp:192.0.2.1:5060\nsocket=tcp:192.0.2.1:5060\nloadmodule \"tm.so\"\nloadmodule \"sl.so\"\nloadmodule \"signaling.so\"\n" \
 	"modparam(\"tm\", \"auto_100trying\", 0)\n"
 
 static struct script *script;
@@ -41,7 +41,7 @@ static void load(const char *text)
 		fail_msg("%s", why);
 	arena_free(d.arena);
 	stand.conf = *script_conf(script);
-	stand.conf.server_signature = false;
+	stand.w.conf = script_conf(script);
 	stand.w.hooks = &script_hooks;
 	assert_true(script_worker_init(&stand.w, script, &o));
 	script_log_to(&stand.w, hear, NULL);

@@ -110,7 +110,7 @@ static void step(struct txn *t, const char *method)
 		}
 		break;
 	case 3: stand_turn(chance(3) ? chance(3000) : chance(60000)); break;
-	case 4: if (chance(3) == 0) txn_cancel(t); break;
+	case 4: if (chance(3) == 0 && !ended) txn_cancel(t); break;
 	case 5:
 		m = bench_request(chance(3) ? method : "ACK", "s", "udp:192.0.2.1:5060", "198.51.100.7:4000");
 		txn_match(&stand.w, m, &found);
@@ -128,7 +128,7 @@ static void step(struct txn *t, const char *method)
 			if (stand.jobs[j].waiting && chance(2))
 				stand_resolve(j);
 		break;
-	default: answer_one(t); break;
+	default: if (!ended) answer_one(t); break;
 	}
 	/* Room for more: what was sent long ago cannot be answered any more. */
 	if (stand.nsent > STAND_SENT - 100)
@@ -137,7 +137,7 @@ static void step(struct txn *t, const char *method)
 
 static void finish(struct txn *t)
 {
-	for (int round = 0; round < 200 && !ended; round++) {
+	for (int round = 0; round < 200 && txns_live(bench_txns()); round++) {
 		for (int j = 0; j < 8; j++)
 			if (stand.jobs[j].waiting)
 				stand_resolve(j);
@@ -188,11 +188,10 @@ static void storm(const char *method)
 		struct txn *t = bench_txn(method, "s", "udp:192.0.2.1:5060");
 		assert_non_null(t);
 		more(t);
-		for (int n = 0; n < STEPS && !ended; n++)
+		for (int n = 0; n < STEPS && txns_live(bench_txns()); n++)
 			step(t, method);
-		if (!ended)
-			finish(t);
-		if (!ended || txns_live(bench_txns()) || ups_late || ups_final > 1 || (*method != 'I' && ups_final + ups_ok > 1) || nasked || nheard || stand.w.loop->wheel.armed)
+		finish(t);
+		if (ended != 1 || txns_live(bench_txns()) || ups_late || ups_final > 1 || (*method != 'I' && ups_final + ups_ok > 1) || nasked || nheard || stand.w.loop->wheel.armed)
 			fail_msg("%s round %d: ended %d live %zu negative %d ok %d late %d asked %d heard %d timers %zu", method, i, ended, txns_live(bench_txns()), ups_final, ups_ok,
 				ups_late, nasked, nheard, stand.w.loop->wheel.armed);
 		bench_down();
