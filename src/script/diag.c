@@ -5,6 +5,8 @@
 
 static void diag_v(struct diags *d, bool error, struct place p, uint32_t width, struct view hint, const char *fmt, va_list ap)
 {
+	must(d && d->arena && fmt);
+
 	char         text[1024];
 	struct diag *x = arena_zalloc(d->arena, sizeof *x);
 	int          n = vsnprintf(text, sizeof text, fmt, ap);
@@ -93,6 +95,8 @@ enum { NAME_MAX_BYTES = 64 };
 static unsigned edit_distance(struct view a, struct view b)
 {
 	unsigned row[3][NAME_MAX_BYTES + 1];
+
+	must(a.n <= NAME_MAX_BYTES && b.n <= NAME_MAX_BYTES);
 
 	for (unsigned j = 0; j <= b.n; j++)
 		row[0][j] = j;

@@ -61,6 +61,7 @@ static bool row_get(struct run *r, const struct varref *v, struct value *out)
 static bool transform(struct run *r, const struct varref *v, struct value *out)
 {
 	value_own(r->tmp, out);
+	must(!(out->flags & (V_BORROWED | V_LAZY)));
 	for (int i = 0; i < v->ntr; i++) {
 		const struct trcall *t = &v->tr[i];
 		struct value         args[SCRIPT_PARAMS];
@@ -96,6 +97,7 @@ bool var_eval(struct run *r, const struct varref *v, struct value *out)
 
 void slot_set(struct slot_var *s, const struct value *v)
 {
+	must(!(v->flags & V_ERROR));
 	if (v->flags & V_NULL) {
 		s->flags = V_NULL;
 		s->n = 0;
@@ -182,6 +184,7 @@ bool fmt_scratch(struct run *r, const struct fmt *f, size_t limit, struct view *
 		return f->lit.n <= limit;
 	}
 	for (unsigned i = 0; i < f->n && !o.full; i++) {
+		must(f->parts);
 		put(&o, f->parts[i].lit);
 		if (!f->parts[i].var)
 			continue;

@@ -36,6 +36,8 @@ static struct expr *unexpected(struct lex *x, const char *wanted)
 
 static struct expr *leaf(struct lex *x, enum ekind kind)
 {
+	must(x->tok.kind != TOK_OP && x->tok.kind != TOK_END);
+
 	struct expr *e = expr_new(x, kind, x->tok.at);
 
 	if (!e)
@@ -76,6 +78,8 @@ struct args *parse_args(struct lex *x, unsigned *n, unsigned max, const char *wh
 
 struct expr *parse_call(struct lex *x)
 {
+	must(x->tok.kind == TOK_ID);
+
 	bool         is_route = view_is(x->tok.text, VIEW("route"));
 	struct expr *e = expr_new(x, is_route ? E_ROUTE : E_CALL, x->tok.at);
 
@@ -218,6 +222,8 @@ struct expr *parse_arith(struct lex *x)
 
 static struct expr *assignment(struct lex *x, struct expr *left)
 {
+	must(left->kind == E_VAR);
+
 	struct expr *e = expr_new(x, E_ASSIGN, left->at);
 
 	if (!e)

@@ -84,6 +84,8 @@ static bool skip_blanks(struct lex *x, bool *newline)
 /* One escape at in[i] == '\\'; writes what it means and returns how many bytes it took. */
 static size_t unescape_one(struct view in, size_t i, struct out *o)
 {
+	must(in.p[i] == '\\');
+
 	static const char from[] = "nrta\"\\", to[] = "\n\r\t\a\"\\";
 	char              c = i + 1 < in.n ? in.p[i + 1] : '\0';
 	const char       *simple = c ? strchr(from, c) : NULL;
@@ -223,6 +225,9 @@ static bool take_net(struct lex *x)
 {
 	struct view v = view_from(text_of(x), x->at);
 	size_t      i = 0, dots = 0, colons = 0;
+
+	must(v.n > 0);
+
 	bool        bracket = v.p[0] == '[';
 
 	for (i = bracket; i < v.n && (hex_value(v.p[i]) >= 0 || v.p[i] == '.' || v.p[i] == ':'); i++) {
@@ -374,6 +379,7 @@ void lex_next(struct lex *x)
 
 	if (x->failed)
 		return;
+	must(x->at <= text_of(x).n);
 	x->prev_end = x->tok.at + x->tok.len;
 	if (!skip_blanks(x, &newline))
 		return;

@@ -5,6 +5,8 @@ enum { SCRIPT_ARENA_BYTES = 256 << 20 };          /* a configuration is its oper
 
 struct regex *script_regex(struct script_load *l, struct view pattern, bool icase, struct out *err)
 {
+	must(l->script && l->arena);
+
 	struct regex      *re = regex_new(pattern, icase, true, err);
 	struct regex_node *n = re ? arena_alloc(l->arena, sizeof *n) : NULL;
 
@@ -95,6 +97,8 @@ struct view script_route_name(const struct script *s, enum route_type type, int 
 bool script_timer(const struct script *s, size_t i, struct view *name, uint32_t *seconds)
 {
 	unsigned t = route_type_index(ROUTE_TIMER);
+
+	must(name && seconds);
 
 	if (i >= s->prog.nroutes[t])
 		return false;

@@ -236,6 +236,8 @@ bool modules_init(struct loader *l)
 	struct script *s = l->pub.script;
 	size_t         slots = 1;
 
+	must(s && s->nmodules == 0);
+
 	for (size_t i = 0; i < l->pub.env->nmodules; i++)
 		if (l->pub.env->modules[i]->id >= slots)
 			slots = (size_t)l->pub.env->modules[i]->id + 1;

@@ -190,6 +190,8 @@ static struct stmt *parse_return(struct lex *x)
 /* exit; exit(); drop; drop(); break; */
 static struct stmt *parse_end(struct lex *x, enum skind kind)
 {
+	must(kind == S_EXIT || kind == S_DROP || kind == S_BREAK);
+
 	struct stmt *s = stmt_new(x, kind);
 
 	if (s && kind == S_BREAK && !x->loops)
@@ -321,6 +323,8 @@ static bool route_name(struct lex *x, struct view *name, uint32_t *at, uint32_t 
 /* async(func(...), resume_route [, seconds]) and launch(func(...) [, report_route [, "text"]]) */
 static struct stmt *parse_async(struct lex *x, enum skind kind)
 {
+	must(kind == S_ASYNC || kind == S_LAUNCH);
+
 	struct stmt *s = stmt_new(x, kind);
 
 	lex_next(x);
@@ -481,6 +485,8 @@ static bool parse_route_head(struct lex *x, struct route_ast *r)
 
 static struct item *parse_route(struct lex *x, size_t which)
 {
+	must(which < COUNT_OF(route_words));
+
 	struct item      *i = item_new(x, ITEM_ROUTE);
 	struct route_ast *r = arena_zalloc(x->l->pub.arena, sizeof *r);
 

@@ -164,6 +164,8 @@ static bool transform_arg(struct spot s, struct view arg, struct targ *out)
 
 static bool one_transform(struct spot s, struct view body, struct trcall *out)
 {
+	must(body.p);
+
 	size_t      n = view_find(body, ',');
 	struct view name = view_trim(view_sub(body, 0, n)), rest = n < body.n ? view_of(body.p + n + 1, body.n - n - 1) : VIEW_NONE;
 	bool        more = n < body.n;
@@ -353,6 +355,7 @@ static bool fits_row(struct spot s, struct varref *ref)
 {
 	const struct script_var *row = ref->row;
 
+	must(row && row->get);
 	if (ref->sub_kind != SUB_NONE && !(row->flags & VAR_SUB)) {
 		err_at(s.l, s.at, s.len, VIEW_NONE, "$%s has no parts in parentheses", row->name);
 		return false;
@@ -379,6 +382,8 @@ static bool fits_row(struct spot s, struct varref *ref)
 
 struct varref *resolve_var(struct loader *l, struct view text, uint32_t at, uint32_t len)
 {
+	must(text.n >= 2 && text.p[0] == '$');
+
 	struct spot    s = { l, at, len };
 	struct varref *ref = arena_zalloc(l->pub.arena, sizeof *ref);
 	struct view    rest = view_from(text, 1);
@@ -477,6 +482,7 @@ static bool s_eval(struct run *r, struct value *v, const struct value *args, int
 
 	if (!l || depth == EVAL_DEPTH)
 		return false;
+	must(r->script && r->tmp);
 	*l = (struct loader){ .at_run = true, .prog = (struct program *)(uintptr_t)&script->prog };
 	l->pub = (struct script_load){ .arena = r->tmp, .diags = &d, .env = &env, .script = (struct script *)(uintptr_t)script };
 	l->modules = arena_zalloc(r->tmp, (script->nmodules + 1) * sizeof *l->modules);

@@ -77,6 +77,8 @@ static bool flatten(struct flat *f, struct view path, struct view text, unsigned
 	struct script_load *l = f->l;
 	uint32_t            line = 0;
 
+	must(depth <= SCRIPT_INCLUDE_DEPTH);
+
 	if (text.n > SCRIPT_FILE_BYTES || view_find(text, '\0') < text.n) {
 		fail_line(l, path, 1, VIEW_NONE, text.n > SCRIPT_FILE_BYTES ? "file is too large" : "file has a NUL byte", VIEW_NONE);
 		return false;
@@ -167,7 +169,7 @@ static bool marker(struct arena *a, struct unmark *u, struct view line)
 static bool take_markers_out(struct script_load *l, struct view flat, struct source *out)
 {
 	struct unmark u = { .s = out };
-	size_t        nlines = 0;
+	size_t        nlines = 0, flat_bytes = flat.n + 1;
 
 	for (size_t i = 0; i < flat.n; i++)
 		nlines += flat.p[i] == '\n';
@@ -188,6 +190,7 @@ static bool take_markers_out(struct script_load *l, struct view flat, struct sou
 	}
 	if (!out->nfiles)
 		file_index(l->arena, &u, VIEW("-"));
+	must(u.n <= flat_bytes && out->nlines <= nlines + 1);
 	out->text = view_of(u.p, u.n);
 	return true;
 }

@@ -26,6 +26,7 @@ void value_text(struct arena *a, struct value *v)
 
 	if (!(v->flags & V_LAZY))
 		return;
+	must(v->flags & V_NATIVE);
 	put_i64(&o, v->i);
 	v->s = arena_copy(a, out_view(&o));
 	v->flags &= (uint8_t)~V_LAZY;
@@ -110,6 +111,7 @@ static struct value concat(struct arena *a, const struct value *l, const struct 
 
 static int64_t integer(int op, int64_t a, int64_t b)
 {
+	must(b != 0 || (op != '/' && op != '%'));
 	switch (op) {
 	case '+': return a + b;
 	case '-': return a - b;

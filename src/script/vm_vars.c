@@ -44,6 +44,8 @@ static struct slot_var *slot_by_name(struct run *r, const struct var_use *u)
 
 static bool get_var(struct run *r, const struct var_use *u, struct value *out)
 {
+	must(u->bound < (int64_t)script_worker(r->w)->nvars);
+
 	const struct slot_var *s = u->bound >= 0 ? &script_worker(r->w)->vars[u->bound] : slot_by_name(r, u);
 
 	if (!s || s->flags & V_NULL)
@@ -54,6 +56,8 @@ static bool get_var(struct run *r, const struct var_use *u, struct value *out)
 
 static int set_var(struct run *r, const struct var_use *u, enum assign op, const struct value *v)
 {
+	must(u->bound < (int64_t)script_worker(r->w)->nvars);
+
 	struct slot_var *s = u->bound >= 0 ? &script_worker(r->w)->vars[u->bound] : slot_by_name(r, u);
 
 	if (!s)
@@ -82,6 +86,7 @@ static bool get_param(struct run *r, const struct var_use *u, struct value *out)
 	uint32_t            n = 0;
 
 	view_u32(u->sub, &n);
+	must(!f || f->base >= f->nparams);
 	if (f && f->nparams && n >= 1 && n <= f->nparams) {
 		*out = vm->stack[f->base - f->nparams + n - 1];
 		return true;

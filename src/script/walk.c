@@ -169,6 +169,7 @@ static void timer_done(struct run *r, enum run_end end, int rc)
 {
 	struct script_timer *t = r->user;
 
+	must(t && t->busy);
 	t->busy = false;
 	msg_unref(r->msg);
 }
@@ -176,6 +177,8 @@ static void timer_done(struct run *r, enum run_end end, int rc)
 static void timer_due(struct timer *timer)
 {
 	struct script_timer *t = container_of(timer, struct script_timer, timer);
+
+	must(t->w && t->every_ms);
 
 	loop_after(t->w->loop, timer, t->every_ms);
 	/* A run that still waits for an answer is not overtaken by the next. */
@@ -280,6 +283,7 @@ void script_worker_done(struct worker *w)
 
 	if (!s)
 		return;
+	must(!w->mod || s->modules_ready <= s->script->nmodules);
 	while (s->modules_ready--) {
 		const struct module *m = s->script->modules[s->modules_ready];
 		if (m->worker_done)
