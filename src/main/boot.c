@@ -1,7 +1,9 @@
 /* Loading a configuration and bringing up its workers. */
 #include "main/main.h"
 #include <errno.h>
+#include <netdb.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* ---- what a configuration may ask of the system ------------------------------------------------------------------------ */
@@ -98,6 +100,24 @@ static bool preprocess(void *arg, struct view command, struct view in, struct ar
 	return ok;
 }
 
+/* A name in socket=; only while the configuration is read, on the one thread there is. */
+static bool resolve_host(void *arg, struct view name, struct addr *out)
+{
+	char text[256];
+	struct addrinfo *list = NULL;
+
+	if (name.n >= sizeof text)
+		return false;
+	memcpy(text, name.p, name.n);
+	text[name.n] = 0;
+	const struct addrinfo hints = { .ai_socktype = SOCK_DGRAM, .ai_flags = AI_ADDRCONFIG };
+	if (getaddrinfo(text, NULL, &hints, &list) != 0 || !list)
+		return false;
+	addr_from_sockaddr(list->ai_addr, out);
+	freeaddrinfo(list);
+	return true;
+}
+
 /* ---- loading --------------------------------------------------------------------------------------------------------------- */
 
 enum { LOAD_ARENA_BYTES = 256 << 20 };
@@ -120,7 +140,7 @@ struct script *boot_load(const struct options *o, struct arena **keep)
 	struct out err = out_to(reason, sizeof reason);
 	struct view path = o->file ? view_str(o->file) : VIEW("etc/edge.cfg (built in)"), text = edge_cfg();
 	const struct script_env env = { .modules = modules_all, .nmodules = MOD_COUNT, .known_absent = modules_absent, .read_file = read_file,
-		.getenv = env_text, .preprocessor = view_str(o->preprocessor), .preprocess = preprocess, .extra_sockets = o->listen,
+		.getenv = env_text, .resolve_host = resolve_host, .advertise = view_str(o->advertise), .preprocessor = view_str(o->preprocessor), .preprocess = preprocess, .extra_sockets = o->listen,
 		.nextra_sockets = o->nlisten, .script_args = o->args, .nscript_args = o->nargs, .workers = (uint16_t)o->workers };
 
 	must(a);
@@ -285,5 +305,14 @@ void boot_counters(const struct process *p)
 			sum += p->seat[i].w.counts[c];
 		say("core", core_names[c], sum);
 	}
+	size_t loaded;
+	const struct module *const *m = script_modules(p->script, &loaded);
+	for (size_t i = 0; i < loaded; i++)
+		for (size_t c = 0; m[i]->counter_names && m[i]->counter_names[c]; c++) {
+			uint64_t sum = 0;
+			for (uint16_t w = 0; w < p->n; w++)
+				sum += m[i]->counters(&p->seat[w].w)[c];
+			say(m[i]->name, m[i]->counter_names[c], sum);
+		}
 	say("end", "counters", 0);
 }

@@ -19,13 +19,28 @@ static bool fail(const char *what, const char *which)
 	return false;
 }
 
-static bool enter_dirs(const struct options *o)
+/* The command line goes before the configuration. */
+static bool enter_dirs(const struct options *o, const struct core_conf *c, struct arena *a)
 {
-	if (o->chroot_dir && (chroot(o->chroot_dir) != 0 || chdir("/") != 0))
-		return fail("cannot change root to", o->chroot_dir);
-	if (o->workdir && chdir(o->workdir) != 0)
-		return fail("cannot enter", o->workdir);
+	const char *root = o->chroot_dir ? o->chroot_dir : c->chroot.n ? arena_cstr(a, c->chroot) : NULL;
+	const char *dir = o->workdir ? o->workdir : c->workdir.n ? arena_cstr(a, c->workdir) : NULL;
+
+	if (root && (chroot(root) != 0 || chdir("/") != 0))
+		return fail("cannot change root to", root);
+	if (dir && chdir(dir) != 0)
+		return fail("cannot enter", dir);
 	return true;
+}
+
+static void start_log(const struct options *o, const struct core_conf *c, struct arena *a)
+{
+	int level = c->log_level + o->debug;
+
+	log_set_level(level > L_DBG ? L_DBG : level);
+	log_set_prefix(c->log.prefix);
+	log_use_stderr(c->log.to_stderr || o->log_stderr);
+	if (c->log.to_syslog)
+		log_use_syslog(true, c->log.name.n ? arena_cstr(a, c->log.name) : "viaduct", c->log.facility);
 }
 
 static bool drop_privileges(const struct options *o)
@@ -59,15 +74,18 @@ static bool write_pid(const struct options *o)
 	return fclose(f) == 0 || fail("cannot write", o->pidfile);
 }
 
-/* Every connection is a descriptor: take as many as the system lets us. */
-static void raise_files(void)
+/* Every connection is a descriptor: take what the configuration asks for, else as many as the system lets us. */
+static void raise_files(int wanted)
 {
 	struct rlimit r;
 
-	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
-		r.rlim_cur = r.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &r);
-	}
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+		return;
+	r.rlim_cur = wanted > 0 ? (rlim_t)wanted : r.rlim_max;
+	if (r.rlim_cur > r.rlim_max)
+		r.rlim_max = r.rlim_cur;
+	if (setrlimit(RLIMIT_NOFILE, &r) != 0)
+		fail("cannot raise the limit of open files", "");
 }
 
 static void block_signals(sigset_t *set)
@@ -96,14 +114,18 @@ static void serve(const struct process *p, const sigset_t *signals)
 	}
 }
 
-static int run(const struct options *o, struct script *s)
+static int run(const struct options *o, struct script *s, struct arena *keep)
 {
+	const struct core_conf *c = script_conf(s);
 	char reason[1024];
 	struct out err = out_to(reason, sizeof reason);
 	sigset_t signals;
 
-	raise_files();
-	if (o->background && daemon(1, 0) != 0) {
+	if (!enter_dirs(o, c, keep))
+		return EXIT_FAILURE;
+	start_log(o, c, keep);
+	raise_files(c->open_files);
+	if (o->background && !c->debug_mode && daemon(1, 0) != 0) {
 		fail("cannot go to the background", "");
 		return EXIT_FAILURE;
 	}
@@ -117,7 +139,6 @@ static int run(const struct options *o, struct script *s)
 		boot_stop(p);
 		return EXIT_FAILURE;
 	}
-	const struct core_conf *c = script_conf(s);
 	fprintf(stderr, "viaduct " VIADUCT_VERSION " ready: %u worker%s", c->workers, c->workers == 1 ? "" : "s");
 	for (size_t i = 0; i < c->net.nsockets; i++)
 		fprintf(stderr, "%s" VIEW_FMT, i ? " " : ", ", VIEW_ARG(c->net.sockets[i].text));
@@ -141,14 +162,12 @@ int main(int argc, char **argv)
 			puts("viaduct " VIADUCT_VERSION);
 		return EXIT_SUCCESS;
 	}
-	if (!enter_dirs(&o))
-		return EXIT_FAILURE;
 	struct script *s = boot_load(&o, &keep);
 	int rc = !s ? EXIT_BAD_CONFIG : EXIT_SUCCESS;
 	if (s && o.check)
 		fputs("viaduct: the configuration is good\n", stderr);
 	else if (s)
-		rc = run(&o, s);
+		rc = run(&o, s, keep);
 	if (s)
 		script_free(s);
 	arena_free(keep);

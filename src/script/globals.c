@@ -375,5 +375,7 @@ bool globals_finish(struct loader *l)
 		c->workers = cpus > 0 && cpus < WORKERS_MAX ? (uint16_t)cpus : 1;
 	if (c->workers > WORKERS_MAX)
 		c->workers = WORKERS_MAX;
+	if (!c->advertised_host.n)
+		c->advertised_host = l->pub.env->advertise;
 	return sockets_finish(l);
 }

@@ -160,6 +160,9 @@ struct module {
 	/* After onreply_route{}; true = consumed. First consumer wins, in order of loading. */
 	bool      (*on_reply)(struct worker *w, struct msg *m);
 	void      (*on_send_failed)(struct worker *w, struct ref who, enum send_result why);
+	/* Counters of this worker, in the order of their names (NULL-terminated); another thread may read them racily. */
+	const char *const *counter_names;
+	const uint64_t *(*counters)(const struct worker *w);
 	const char *help;
 };
 static inline const void *mod_conf(const struct worker *w, const struct module *m) { return w->conf->mod[m->id]; }
@@ -195,6 +198,7 @@ struct script_env {
 	const struct view *extra_sockets; size_t nextra_sockets;   /* -l */
 	const struct view *script_args; size_t nscript_args;       /* -o name[=value] for $argv */
 	uint16_t workers;                                          /* 0 = from the configuration */
+	struct view advertise;                                     /* -A: advertised_address where the configuration has none; empty = none */
 };
 struct script_load {
 	struct arena      *arena;                                  /* the configuration's own; lives as long as the script */
