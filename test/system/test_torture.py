@@ -62,7 +62,7 @@ def place(run, certs, edges):
     p.uas = Uas("udp")
     p.doors = {k: ("127.0.0.1", sipkit.free_port()) for k in ("udp", "tcp", "ws")}
     p.edge = edges("\n".join(
-        [preamble(certs, PATIENT + "tcp_max_msg_time = 1\n"), TIMEOUTS] +
+        [preamble(certs, PATIENT + "tcp_max_msg_time = 3\n"), TIMEOUTS] +
         [f"socket = {k}:{h}:{n}" for k, (h, n) in p.doors.items()] + [SCRIPT % p.uas.port]), "torture")
     run(p.uas.start())
     yield p
