@@ -174,14 +174,17 @@ static void branch_launched(struct branch *b, enum branch_fail fail)
 	struct txn *t = b->t;
 
 	if (fail == BRANCH_FINE) {
-		t->sent++;
+		t->sent += !b->silent;
 	} else {
 		b->phase = BRANCH_DONE;
 		b->fail = (uint8_t)fail;
 		b->status = status[fail];
 		b->never_sent = true;
-		t->why = (uint8_t)fail;
+		if (!b->silent)
+			t->why = (uint8_t)fail;
 	}
+	if (b->silent)
+		return;
 	must(t->launching > 0);
 	if (--t->launching == 0)
 		txn_launched(t);
@@ -274,6 +277,15 @@ void branch_go(struct branch *b, bool send)
 	txn_release(t);
 }
 
+void branch_send_copy(struct branch *b)
+{
+	must(b->phase == BRANCH_NEW);
+	b->silent = true;
+	b->phase = BRANCH_ASKING;
+	txn_hold(b->t);
+	branch_go(b, true);
+}
+
 bool txn_relay(struct txn *t)
 {
 	const struct txn_user *user = txns_of(t)->user;
@@ -288,7 +300,7 @@ bool txn_relay(struct txn *t)
 	t->launching = 1;
 	for (uint16_t i = 0; i < t->nbranches; i++) {
 		struct branch *b = t->branch[i];
-		if (b->phase != BRANCH_NEW)
+		if (b->phase != BRANCH_NEW || b->silent)
 			continue;
 		b->phase = BRANCH_ASKING;
 		t->launching++;
@@ -373,7 +385,9 @@ void branch_heard(struct branch *b, struct msg *reply)
 
 	b->heard = true;
 	b->last_status = reply->sip.status;
-	if (reply->sip.status == 100)
+	if (b->silent && reply->sip.status >= 200)
+		b->phase = BRANCH_DONE;
+	if (reply->sip.status == 100 || b->silent)
 		return;
 	if (!t->request) {
 		txn_relay_late(t, reply);

@@ -58,7 +58,7 @@ void txn_relay_late(struct txn *t, struct msg *reply)
 static void cancel_others(struct txn *t, const struct branch *but)
 {
 	for (uint16_t i = 0; i < t->nbranches; i++)
-		if (t->branch[i] != but)
+		if (t->branch[i] != but && !t->branch[i]->silent)
 			branch_cancel(t->branch[i]);
 }
 
@@ -106,7 +106,7 @@ static struct branch *best(const struct txn *t, bool never_sent)
 
 	for (uint16_t i = t->first; i < t->nbranches; i++) {
 		struct branch *b = t->branch[i];
-		if (b->phase != BRANCH_DONE || b->never_sent != never_sent || b->status < 300)
+		if (b->silent || b->phase != BRANCH_DONE || b->never_sent != never_sent || b->status < 300)
 			continue;
 		if (!win || reply_rank(b->status, t->cancelled) < reply_rank(win->status, t->cancelled))
 			win = b;
@@ -117,19 +117,23 @@ static struct branch *best(const struct txn *t, bool never_sent)
 void txn_decide(struct txn *t)
 {
 	const struct txn_user *user = txns_of(t)->user;
-	bool                   pending = false, six = false;
+	bool                   any = false, pending = false, minor = false, six = false;
 
 	if (t->launching || t->deciding || t->server.status >= 200)
 		return;
 	for (uint16_t i = t->first; i < t->nbranches; i++) {
-		pending |= t->branch[i]->phase != BRANCH_DONE;
-		six |= t->branch[i]->status >= 600;
+		const struct branch *b = t->branch[i];
+		bool                 counts = !b->silent && !(b->route.bflags & t->conf->minor_bflags);
+		any |= counts;
+		pending |= counts && b->phase != BRANCH_DONE;
+		minor |= !counts && !b->silent && b->phase != BRANCH_DONE;
+		six |= !b->silent && b->status >= 600;
 	}
 	if (six && t->conf->block_6xx) {
 		/* Nobody else needs to be asked (16.7 step 5); finals that still come are only acknowledged. */
 		t->blocked = true;
 		cancel_others(t, NULL);
-	} else if (pending) {
+	} else if (pending || (!any && minor)) {
 		return;
 	}
 	t->winner = best(t, false);
@@ -162,6 +166,8 @@ static void answer_winner(struct txn *t)
 			r.reason = VIEW("Send failed (477/TM)");
 		sent = txn_reply(t, &r);
 	}
+	/* Minor branches may still be ringing. */
+	cancel_others(t, NULL);
 	/* Not even that fits: the caller's own timer has to end it. */
 	if (!sent && t->server.status < 200)
 		server_stop(t);

@@ -21,6 +21,7 @@ struct txn_conf {
 	bool     failover;               /* further addresses of a destination are tried */
 	bool     keep_503;               /* a received 503 is not sent on as 500 */
 	bool     ruri_matching, via1_matching;   /* RFC 2543 matching: compare R-URI, compare top Via */
+	uint32_t minor_bflags;           /* branches with one of these flags are not waited for when the others are done */
 };
 /* The values of RFC 3261 (linger 64*T1), fr = 64*T1, fr_inv = 3 minutes, all features on. */
 struct txn_conf txn_conf_rfc(void);
@@ -35,6 +36,7 @@ struct txn_conf txn_conf_rfc(void);
 	C(retransmission_req_T2, "further retransmissions of requests") C(retransmission_rpl_T2, "retransmissions of replies") \
 	C(timeout_finalresponse, "requests that got no final reply") C(timeout_finalresponse_inv, "INVITEs that got no final reply after a provisional") \
 	C(refused, "requests refused at the bound of transactions") C(strays, "replies that a finished or unknown transaction did not want")
+/* Index into txns_counts(). */
 enum txn_counter {
 #define C(name, help) TXNC_##name,
 	TXN_COUNTERS(C)
@@ -99,6 +101,7 @@ struct branch {
 	enum transport    transport;
 	struct addr       to;
 	struct view       sni;
+	bool              silent;        /* branch_send_copy() */
 	bool              cancel_wanted, heard /* any reply */, udp_only, first_only /* no failover */, never_sent;
 	uint16_t          last_status;   /* last reply received; 0 = none */
 	uint16_t          status;        /* final: received, or local 408/477/487; 0 = none yet */
@@ -192,6 +195,8 @@ struct branch *txn_add_branch(struct txn *t, const struct msg_route *r, const st
  * not); false when some wait for the user or DNS: user.relayed follows. */
 bool           txn_relay(struct txn *t);
 void           branch_go(struct branch *b, bool send);
+/* Send a new branch as a copy for somebody: nobody waits for it, its replies go nowhere. */
+void           branch_send_copy(struct branch *b);
 /* Target of everything that this branch sends. */
 void           branch_target(const struct branch *b, struct target *out);
 const char    *branch_fail_text(enum branch_fail f);

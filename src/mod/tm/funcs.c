@@ -158,6 +158,9 @@ static int relay(struct run *r, struct txn *t, struct view proxy)
 	struct msg     *m = t->request;
 	bool            failure = r->type == ROUTE_FAILURE, any = false;
 
+	/* A run that went on beside one that waits for its own t_relay(). */
+	if (t->launching)
+		return SCRIPT_FALSE;
 	/* In a failure route the branches added there go out; its R-URI only when none was added. */
 	if (!failure || m->nmore == 0)
 		any = relay_branch(r, t, r->route, proxy);
@@ -335,6 +338,31 @@ static int f_t_cancel_branch(struct run *r, const struct arg *a)
 	return SCRIPT_TRUE;
 }
 
+/* A copy for somebody: sent like a branch, but nobody waits for it and its replies go nowhere. */
+static int f_t_replicate(struct run *r, const struct arg *a)
+{
+	struct txn      *t = tm_txn(r);
+	struct msg_route to = *r->route;
+	struct branch   *b;
+	bool             absorbed;
+
+	if (r->msg->sip.method_id == SIP_ACK || r->msg->sip.method_id == SIP_CANCEL)
+		return SCRIPT_FALSE;
+	if (!t) {
+		t = tm_create(r, &absorbed);
+		if (!t)
+			return absorbed ? SCRIPT_STOP : SCRIPT_FALSE;
+	}
+	to.duri = arena_copy(r->tmp, a[0].s);
+	to.path = VIEW_NONE;
+	b = to.duri.p ? txn_add_branch(t, &to, NULL) : NULL;
+	if (!b)
+		return SCRIPT_FALSE;
+	/* Whatever becomes of it, the script goes on. */
+	branch_send_copy(b);
+	return SCRIPT_TRUE;
+}
+
 /* ---- arming ------------------------------------------------------------------------------------------------------------------------ */
 
 static int arm(struct run *r, int64_t number, size_t field)
@@ -410,6 +438,7 @@ static const struct flag_word relay_words[] = { { "no-auto-477", TM_NO_AUTO_477 
 	{ "0x08", TM_PASS_REASON }, { "0x10", TM_ALLOW_NO_CANCEL }, { NULL } };
 const struct script_func tm_funcs[] = {
 	{ "t_relay", f_t_relay, { ARG_FLAGS | ARG_OPT, ARG_STR | ARG_OPT }, Q | F, "send the request to its destinations with a transaction", relay_words },
+	{ "t_replicate", f_t_replicate, { ARG_STR, ARG_FLAGS | ARG_OPT }, Q | F, "send a copy somewhere, ignoring what comes back", relay_words },
 	{ "t_newtran", f_t_newtran, { ARG_NONE }, Q, "make the request's transaction" },
 	{ "t_reply", f_t_reply, { ARG_INT, ARG_STR }, Q | F, "answer with a transaction" },
 	{ "t_reply_with_body", f_t_reply_with_body, { ARG_INT, ARG_STR, ARG_STR }, Q | F, "answer with a transaction and a session description" },

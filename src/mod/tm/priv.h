@@ -7,6 +7,7 @@
 
 struct tm_conf {
 	int64_t fr_timeout, fr_inv_timeout, wt_timer, t1, t2, ruri_matching, via1_matching, restart_fr, onreply_avp_mode, disable_6xx_block, auto_100;
+	uint32_t        minor_bflags;
 	struct txn_conf txn;
 };
 struct tm_state { struct txn_conf conf; };      /* per worker */

@@ -272,6 +272,19 @@ static bool at_least(int64_t v, int64_t least, const char *name, struct out *err
 	return false;
 }
 
+static bool set_minor(struct script_load *l, void *conf, struct view text, int64_t number, struct out *err)
+{
+	struct tm_conf *c = conf;
+	int             bit = script_flag(l, true, text);
+
+	if (bit < 0) {
+		put(err, VIEW("there are no branch flags left"));
+		return false;
+	}
+	c->minor_bflags |= 1u << bit;
+	return true;
+}
+
 static bool init(struct script_load *l, void *conf, struct out *err)
 {
 	struct tm_conf *c = conf;
@@ -290,6 +303,7 @@ static bool init(struct script_load *l, void *conf, struct out *err)
 	c->txn.block_6xx = !c->disable_6xx_block;
 	c->txn.ruri_matching = c->ruri_matching;
 	c->txn.via1_matching = c->via1_matching;
+	c->txn.minor_bflags = c->minor_bflags;
 	return true;
 }
 
@@ -347,7 +361,7 @@ static const struct script_param params[] = {
 	{ "onreply_avp_mode", PARAM_INT, AT(onreply_avp_mode), "0", "1: onreply routes see and change the transaction's AVPs" },
 	{ "disable_6xx_block", PARAM_INT, AT(disable_6xx_block), "0", "1: a 6xx is a negative reply like others" },
 	{ "enable_stats", PARAM_IGNORED_INT, 0, "1", "counters are always on" },
-	{ "minor_branch_flag", PARAM_IGNORED_ANY, 0, NULL, "flag of branches that are not waited for" },
+	{ "minor_branch_flag", PARAM_CALL, 0, NULL, "flag of branches that are not waited for", set_minor },
 	{ "timer_partitions", PARAM_IGNORED_INT, 0, "1", "each worker has its own timers" },
 	{ "auto_100trying", PARAM_INT, AT(auto_100), "1", "answer an INVITE with 100 at once" },
 	{ "tm_replication_cluster", PARAM_IGNORED_INT, 0, "0", "anycast replication" },

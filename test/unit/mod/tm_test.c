@@ -286,6 +286,41 @@ static void test_cancel_branch_and_local(void **s)
 	assert_non_null(strstr(said, "last|all|408|"));
 }
 
+static void test_replicate_and_minor(void **s)
+{
+	load(GLOBALS "modparam(\"tm\", \"minor_branch_flag\", \"MINOR\")\n"
+		"route { t_replicate(\"sip:192.0.2.88:5088\"); $du = \"sip:192.0.2.9:5070\"; $var(rc) = t_relay(); xlog(\"$var(rc)\"); }");
+	request("OPTIONS", "o", "sip:bob@example.com");
+	assert_string_equal(said, "1|");
+	assert_int_equal(bench_count(0, "OPTIONS sip:bob@example.com", NULL), 2);
+	assert_int_equal(stand.sent[0].target.to.port, 5088);
+	assert_int_equal(stand.sent[1].target.to.port, 5070);
+	bench_answer(0, 500);
+	assert_int_equal(bench_count(0, "SIP/2.0", NULL), 0);
+	bench_answer(1, 200);
+	assert_int_equal(bench_count(0, "SIP/2.0 200", NULL), 1);
+	stand_turn(12000);
+	assert_int_equal(txns_live(txns()), 0);
+}
+
+static void test_replicate_to_a_slow_name(void **s)
+{
+	load(GLOBALS "route { t_replicate(\"sip:slow.example.com\"); $var(rc) = t_relay(); xlog(\"$var(rc)\"); }");
+	stand.names[0].host = "slow.example.com";
+	stand.names[0].later = true;
+	stand.names[0].n = 1;
+	stand.names[0].list[0] = (struct candidate){ TR_UDP, { .af = AF_V4, .port = 7001, .ip = { 192, 0, 2, 9 } } };
+	request("OPTIONS", "o", "sip:bob@192.0.2.9:5070");
+	assert_string_equal(said, "1|");
+	stand_resolve(0);
+	assert_int_equal(stand.nsent, 2);
+	bench_answer(0, 200);
+	request("OPTIONS", "p", "sip:bob@192.0.2.9:5070");
+	bench_answer(2 + 1, 200);
+	stand_turn(50000);
+	assert_int_equal(txns_live(txns()), 0);
+}
+
 static void test_send_reply_uses_the_transaction(void **s)
 {
 	load(GLOBALS "route { if ($rm == \"OPTIONS\") t_newtran(); send_reply(404, \"No\"); }");
@@ -320,7 +355,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { T(test_a_call), T(test_retransmission_ends_the_script), T(test_check_trans), T(test_cancel), T(test_failure_route),
 		T(test_branch_routes), T(test_all_branches_dropped), T(test_codes_of_failure), T(test_onreply_routes), T(test_onreply_avps), T(test_dns_under_t_relay),
-		T(test_edits_and_headers), T(test_proxy_argument_and_timeouts), T(test_cancel_branch_and_local), T(test_send_reply_uses_the_transaction),
+		T(test_edits_and_headers), T(test_proxy_argument_and_timeouts), T(test_cancel_branch_and_local), T(test_send_reply_uses_the_transaction), T(test_replicate_and_minor), T(test_replicate_to_a_slow_name),
 		T(test_new_transaction_forgotten) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -552,6 +552,31 @@ static void test_extra_headers_everywhere(void **s)
 	assert_false(view_has(stand_text(0), "Reason") || view_has(stand_text(ack), "Reason"));
 }
 
+static void test_minor_and_silent_branches(void **s)
+{
+	bench_conf.minor_bflags = 4;
+	struct txn    *t = bench_txn("INVITE", "i", UDP);
+	struct branch *minor, *copy;
+	int            cancel;
+
+	bench_branch(t, "sip:b1@192.0.2.9:5071");
+	minor = bench_branch(t, "sip:b2@192.0.2.9:5072");
+	minor->route.bflags = 4;
+	assert_true(txn_relay(t));
+	copy = bench_branch(t, "sip:b3@192.0.2.9:5073");
+	branch_send_copy(copy);
+	assert_int_equal(stand.nsent, 3);
+	assert_int_equal(t->sent, 2);
+	bench_answer(2, 603);                       /* goes nowhere */
+	bench_answer(1, 180);
+	bench_answer(0, 486);
+	assert_int_equal(bench_count(0, "SIP/2.0 486", NULL), 1);
+	assert_int_equal(bench_count(0, "SIP/2.0 603", NULL), 0);
+	assert_int_equal(bench_count(0, "CANCEL", &cancel), 1);
+	assert_int_equal(stand.sent[cancel].target.to.port, 5072);
+	assert_int_equal(bench_count(0, "ACK", NULL), 2);
+}
+
 static void test_a_loop_is_not_sent(void **s)
 {
 	struct txn *t = bench_txn("INVITE", "i", UDP), *again;
@@ -618,6 +643,6 @@ int main(void)
 		T(test_503_and_timeout_go_on), T(test_refused_addresses), T(test_no_failover), T(test_later_failure_of_a_stream), T(test_dns_that_takes_time),
 		T(test_every_send_speaks_for_the_client), T(test_too_large_for_a_datagram), T(test_everything_may_be_suspended), T(test_dropped_provisional),
 		T(test_failure_point_answers), T(test_failure_point_whose_branches_fail), T(test_bounds), T(test_rfc2543), T(test_rfc3261_matching), T(test_forged_replies),
-		T(test_out_of_memory_anywhere), T(test_extra_headers_everywhere), T(test_a_loop_is_not_sent), T(test_a_flow_is_used_and_never_announced) };
+		T(test_out_of_memory_anywhere), T(test_extra_headers_everywhere), T(test_minor_and_silent_branches), T(test_a_loop_is_not_sent), T(test_a_flow_is_used_and_never_announced) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,6 +46,11 @@ static void more(struct txn *t)
 		bench_branch(t, to[chance(COUNT_OF(to))]);
 	if (t->launching == 0)
 		txn_relay(t);
+	if (chance(4) == 0) {
+		struct branch *copy = bench_branch(t, to[chance(COUNT_OF(to))]);
+		if (copy)
+			branch_send_copy(copy);
+	}
 }
 
 static void on_failure(struct txn *t)

@@ -218,6 +218,34 @@ static void test_timers_l_and_m(void **s)
 	msg_unref(ack);
 }
 
+/* After the final reply only a remainder of the transaction lives: what it repeats is what the script had made of it. */
+static void test_what_remains(void **s)
+{
+	struct txn *t = bench_txn("INVITE", "i", UDP);
+	int         first, last;
+
+	bench_branch(t, "sip:bob@192.0.2.9:5070");
+	txn_relay(t);
+	assert_non_null(t->request);
+	bench_answer(0, 200);
+	assert_null(t->request);
+	bench_count(0, "SIP/2.0 200", &first);
+	bench_answer(0, 200);
+	assert_int_equal(bench_count(0, "SIP/2.0 200", &last), 2);
+	assert_true(view_is(stand_text(first), stand_text(last)));
+	assert_true(addr_same(&stand.sent[first].target.to, &stand.sent[last].target.to));
+	/* another phone behind the same branch picks up, too */
+	char *tag = strstr(stand.sent[0].bytes, "To: <sip:bob@example.com>");
+	memcpy(tag, "To: <sip:b>;tag=another  ", 25);
+	bench_answer(0, 200);
+	assert_int_equal(bench_count(0, "SIP/2.0 200", &last), 3);
+	assert_true(view_has(stand_text(last), "tag=another"));
+	assert_true(stand.sent[last].target.downstream);
+	/* a provisional that comes late is nothing */
+	bench_answer(0, 180);
+	assert_int_equal(bench_count(0, "SIP/2.0 180", NULL), 0);
+}
+
 static void test_timer_d_and_hop_ack(void **s)
 {
 	struct txn *t = bench_txn("INVITE", "i", UDP);
@@ -281,6 +309,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { T(test_timer_a_and_b), T(test_no_resending_on_streams), T(test_provisional_stops_a_and_starts_c), T(test_timers_e_f_k),
 		T(test_e_after_a_provisional_is_t2), T(test_timers_g_h_i), T(test_challenges_are_not_repeated), T(test_timer_j), T(test_timers_l_and_m),
-		T(test_timer_d_and_hop_ack), T(test_auto_100), T(test_forgotten_by_the_script) };
+		T(test_what_remains), T(test_timer_d_and_hop_ack), T(test_auto_100), T(test_forgotten_by_the_script) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
