@@ -170,6 +170,7 @@ int main(int argc, char **argv)
 		rc = run(&o, s, keep);
 	if (s)
 		script_free(s);
+	regex_thread_done();
 	arena_free(keep);
 	arena_thread_done();
 	return rc;

@@ -5,11 +5,19 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "script/script.h"
 #include <pcre2.h>
+#include <pthread.h>
 
 struct regex { pcre2_code *code; };
 
 static _Thread_local pcre2_match_data *match_data;
 static _Thread_local pcre2_match_context *match_context;
+
+/* A thread that ends gives its matching memory back by itself. */
+static pthread_once_t at_end_once = PTHREAD_ONCE_INIT;
+static pthread_key_t  at_end;
+
+static void thread_ends(void *mark) { regex_thread_done(); }
+static void make_at_end(void) { must(pthread_key_create(&at_end, thread_ends) == 0); }
 
 struct translation { struct out o; size_t atom; bool has_atom, quantified; };
 
@@ -211,6 +219,8 @@ void regex_thread_done(void)
 int regex_match(const struct regex *re, struct view subject, size_t start, size_t (*groups)[2], int n)
 {
 	if (!match_data) {
+		pthread_once(&at_end_once, make_at_end);
+		pthread_setspecific(at_end, &at_end);
 		match_data = pcre2_match_data_create(16, NULL);
 		match_context = pcre2_match_context_create(NULL);
 		if (!match_data || !match_context) {

@@ -143,6 +143,23 @@ def options(mark, size=0):
         ("To", "<sip:b@x>"), ("Call-ID", f"ws-{mark}"), ("CSeq", "1 OPTIONS")], b"b" * size)
 
 
+ORIGINS = {"https://app.example.org": True, "http://app.example.org": False, "https://a.example.net": True,
+           "https://a.b.example.net": True, "https://example.net.evil.test": False, "https://evil.test": False}
+
+
+def test_allowed_origins(run, certs, edges):
+    port = sipkit.free_port()
+    more = 'modparam("proto_ws|proto_wss", "allowed_origins", "https://app.example.org, *.example.net")'
+    edges(simple(certs, [f"ws:127.0.0.1:{port}"], script=more + ANSWER), "origins")
+
+    async def go():
+        for origin, good in ORIGINS.items():
+            data, _ = ws_request("edge.test", origin=origin)
+            got, closed = await exchange(port, data, until=b"\r\n\r\n")
+            assert got.startswith(b"HTTP/1.1 101 " if good else b"HTTP/1.1 403 "), (origin, got)
+    run(go())
+
+
 def test_websocket_messages(run, edge, ports):
     async def scenario():
         one = options("one")

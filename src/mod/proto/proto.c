@@ -2,7 +2,7 @@
  * Sending never blocks here, so the parameters that bound blocking are accepted and mean nothing. */
 #include "mod/mod.h"
 
-struct proto_conf { int64_t pong, require_origin, handshake_ms, tls_handshake_ms, cert_check; struct view resource; };
+struct proto_conf { int64_t pong, require_origin, handshake_ms, tls_handshake_ms, cert_check; struct view resource, origins; };
 
 #define AT(field) offsetof(struct proto_conf, field)
 #define PORT(name, dflt)     { name, PARAM_IGNORED_INT, 0, dflt, "accepted: write the port into socket=", NULL }
@@ -27,12 +27,14 @@ static const struct script_param tls_params[] = {
 static const struct script_param ws_params[] = {
 	PORT("ws_port", "80"), ACCEPTED("ws_send_timeout", "100"), ACCEPTED("ws_max_msg_chunks", "4"), TRACE,
 	{ "require_origin", PARAM_INT, AT(require_origin), "1", "refuse an upgrade without Origin", NULL },
+	{ "allowed_origins", PARAM_STR, AT(origins), "", "Origins that may upgrade, comma list: https://host, host, *.host; empty = any", NULL },
 	{ "ws_resource", PARAM_STR, AT(resource), "/", "request target of outgoing upgrades", NULL },
 	{ "ws_handshake_timeout", PARAM_INT, AT(handshake_ms), "0", "milliseconds for an upgrade; 0 = the built-in limit", NULL }, { NULL },
 };
 static const struct script_param wss_params[] = {
 	PORT("wss_port", "443"), ACCEPTED("wss_send_timeout", "100"), ACCEPTED("wss_max_msg_chunks", "4"), TRACE,
 	{ "require_origin", PARAM_INT, AT(require_origin), "1", "refuse an upgrade without Origin", NULL },
+	{ "allowed_origins", PARAM_STR, AT(origins), "", "Origins that may upgrade, comma list: https://host, host, *.host; empty = any", NULL },
 	{ "wss_resource", PARAM_STR, AT(resource), "/", "request target of outgoing upgrades", NULL },
 	{ "wss_handshake_timeout", PARAM_INT, AT(handshake_ms), "0", "milliseconds for an upgrade; 0 = the built-in limit", NULL },
 	{ "wss_tls_handshake_timeout", PARAM_INT, AT(tls_handshake_ms), "0", "milliseconds for a TLS handshake; 0 = the built-in limit", NULL },
@@ -63,12 +65,23 @@ static bool init_handshake(struct script_load *l, void *conf, struct out *err)
 	return true;
 }
 
+/* One list serves both: a page may reach us by either. */
+static void add_origins(struct script_load *l, const struct proto_conf *c)
+{
+	struct net_conf *n = &l->conf->net;
+	const struct view both[] = { n->ws_origins, n->ws_origins.n && c->origins.n ? VIEW(", ") : VIEW(""), c->origins };
+
+	if (c->origins.n)
+		n->ws_origins = arena_join(l->arena, both, COUNT_OF(both));
+}
+
 static bool init_ws(struct script_load *l, void *conf, struct out *err)
 {
 	const struct proto_conf *c = conf;
 
 	l->conf->net.ws_require_origin |= c->require_origin != 0;
 	l->conf->net.ws_resource = c->resource;
+	add_origins(l, c);
 	return init_handshake(l, conf, err);
 }
 
@@ -78,6 +91,7 @@ static bool init_wss(struct script_load *l, void *conf, struct out *err)
 
 	l->conf->net.ws_require_origin |= c->require_origin != 0;
 	l->conf->net.wss_resource = c->resource;
+	add_origins(l, c);
 	return init_handshake(l, conf, err);
 }
 
