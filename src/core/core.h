@@ -48,6 +48,7 @@ struct msg_route {
 	struct view duri;                        /* $du; empty = none */
 	struct view path;                        /* Route set to push: "<sip:..>, <..>"; empty = none */
 	const struct socket_conf *socket;        /* $socket_out forced; NULL = choose */
+	const struct bond *bond;                 /* $socket_out = "bond:NAME": choose among its members; NULL = none */
 	struct ref  flow;                        /* connection to use (from a flow token); NO_REF = choose */
 	const struct origin *peer;               /* this branch goes back to a client of ours (flow token): never a PROXY header, its SPP
 	                                          * tuple; NULL = towards an upstream */
@@ -249,6 +250,9 @@ enum send_result msg_reply(const struct msg *request, const struct own_reply *r)
 /* A deterministic To tag for stateless replies of this request (same for retransmissions). buf: 32 bytes. */
 struct view reply_tag(const struct msg *request, char *buf);
 
+/* The socket that a branch leaves by: of its bond the first member with the transport and family of the destination, else net_pick_socket. */
+const struct socket_conf *core_pick_socket(const struct core_conf *c, const struct msg_route *r, const struct socket_conf *received,
+	enum transport t, const struct addr *to);
 /* Next hop of a branch: duri, else first of path/Route handling, else R-URI, into a question for the resolver. */
 bool next_hop(const struct msg *m, const struct msg_route *r, struct resolve_ask *ask, struct sip_uri *uri);
 /* Stateless forward (core function forward(), RFC 3261 16.11): resolves, lays out, sends; takes its own reference to m. */

@@ -77,7 +77,7 @@ static enum send_result forward_to(struct forward *f, enum transport transport, 
 		.client = f->route.peer ? f->route.peer : &m->origin, .sni = f->sni }, home;
 	struct laid           laid;
 
-	t.from = net_pick_socket(&w->conf->net, f->route.socket, m->origin.socket, transport, to);
+	t.from = core_pick_socket(w->conf, &f->route, m->origin.socket, transport, to);
 	if (!t.from)
 		return SEND_NO_SOCKET;
 	/* Nothing answers an ACK. */

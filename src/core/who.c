@@ -72,3 +72,14 @@ struct view core_sent_by(const struct core_conf *c, const struct socket_conf *s,
 	put_sent_by(&o, c, s, m);
 	return out_view(&o);
 }
+
+const struct socket_conf *core_pick_socket(const struct core_conf *c, const struct msg_route *r, const struct socket_conf *received,
+	enum transport t, const struct addr *to)
+{
+	for (size_t i = 0; r->bond && i < r->bond->nmembers; i++) {
+		const struct socket_conf *s = net_find_socket(&c->net, r->bond->members[i]);
+		if (s && s->transport == t && s->at.af == to->af)
+			return s;
+	}
+	return net_pick_socket(&c->net, r->socket, received, t, to);
+}

@@ -57,18 +57,33 @@ bool get_socket_out(struct run *r, const struct var_use *u, struct value *out)
 	return r->route && r->route->socket && socket_field(r, r->route->socket, u, out);
 }
 
+static const struct bond *bond_named(const struct core_conf *c, struct view name)
+{
+	for (size_t i = 0; i < c->nbonds; i++)
+		if (view_is(c->bonds[i].name, name))
+			return &c->bonds[i];
+	return NULL;
+}
+
 int set_socket_out(struct run *r, const struct var_use *u, enum assign op, const struct value *v)
 {
 	if (!r->route)
 		return SCRIPT_FALSE;
 	if (value_null(v)) {
 		r->route->socket = NULL;
+		r->route->bond = NULL;
 		return SCRIPT_TRUE;
+	}
+	if (view_starts_ci(v->s, VIEW("bond:"))) {
+		const struct bond *b = bond_named(r->w->conf, view_from(v->s, 5));
+		r->route->bond = b ? b : r->route->bond;
+		return b ? SCRIPT_TRUE : SCRIPT_FALSE;
 	}
 	const struct socket_conf *s = net_find_socket(&r->w->conf->net, v->s);
 	if (!s)
 		return SCRIPT_FALSE;
 	r->route->socket = s;
+	r->route->bond = NULL;
 	return SCRIPT_TRUE;
 }
 

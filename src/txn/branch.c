@@ -5,7 +5,9 @@ const char *branch_fail_text(enum branch_fail f)
 {
 	static const char *const text[] = { [BRANCH_FINE] = "sent", [BRANCH_DROPPED] = "dropped by the script", [BRANCH_BAD_URI] = "bad URI",
 		[BRANCH_UNRESOLVABLE] = "unresolvable destination", [BRANCH_NO_SOCKET] = "no socket for the destination", [BRANCH_SEND_FAILED] = "send failed",
-		[BRANCH_CANCELLED] = "cancelled", [BRANCH_NO_MEMORY] = "out of memory bound", [BRANCH_LOOP] = "loop" };
+		[BRANCH_CANCELLED] = "cancelled", [BRANCH_NO_MEMORY] = "out of memory bound", [BRANCH_LOOP] = "loop", [BRANCH_OVERLOADED] = "the peer does not read" };
+
+	must(f <= BRANCH_OVERLOADED);
 
 	return text[f];
 }
@@ -95,14 +97,14 @@ static enum branch_fail branch_send(struct branch *b)
 	struct laid    laid;
 	struct target  to;
 
-	b->from = net_pick_socket(&t->w->conf->net, b->route.socket, t->request->origin.socket, b->transport, &b->to);
+	b->from = core_pick_socket(t->w->conf, &b->route, t->request->origin.socket, b->transport, &b->to);
 	if (!b->from)
 		return BRANCH_NO_SOCKET;
 	if (!branch_layout(b, &laid))
 		return BRANCH_NO_MEMORY;
 	if (branch_too_large(b, &laid)) {
 		b->transport = TR_TCP;
-		b->from = net_pick_socket(&t->w->conf->net, b->route.socket, t->request->origin.socket, b->transport, &b->to);
+		b->from = core_pick_socket(t->w->conf, &b->route, t->request->origin.socket, b->transport, &b->to);
 		if (!b->from || !branch_layout(b, &laid))
 			return BRANCH_NO_SOCKET;
 	}
@@ -117,7 +119,10 @@ static enum branch_fail branch_send(struct branch *b)
 	}
 	branch_target(b, &to);
 	branch_report(b);
-	return net_send(t->w->net, &to, laid.iov, laid.n, b->self) == SEND_OK ? BRANCH_FINE : BRANCH_SEND_FAILED;
+
+	enum send_result sent = net_send(t->w->net, &to, laid.iov, laid.n, b->self);
+
+	return sent == SEND_OK ? BRANCH_FINE : sent == SEND_FULL ? BRANCH_OVERLOADED : BRANCH_SEND_FAILED;
 }
 
 /* Send to the present address, or to the first one after it that takes it.  A new address is a new transaction (RFC 3263 4.3). */
@@ -170,7 +175,8 @@ bool branch_next(struct branch *b)
 static void branch_launched(struct branch *b, enum branch_fail fail)
 {
 	static const uint16_t status[] = { [BRANCH_DROPPED] = 477, [BRANCH_BAD_URI] = 475, [BRANCH_UNRESOLVABLE] = 476, [BRANCH_NO_SOCKET] = 477,
-		[BRANCH_SEND_FAILED] = 477, [BRANCH_CANCELLED] = 487, [BRANCH_NO_MEMORY] = 500, [BRANCH_LOOP] = 482 };
+		[BRANCH_SEND_FAILED] = 477, [BRANCH_CANCELLED] = 487, [BRANCH_NO_MEMORY] = 500, [BRANCH_LOOP] = 482,
+		[BRANCH_OVERLOADED] = 503 };
 	struct txn *t = b->t;
 
 	if (fail == BRANCH_FINE) {

@@ -138,5 +138,5 @@ void client_unreachable(struct client *c, struct msg *reply)
 	if (b->t->cancelled || b->cancel_wanted)
 		branch_done(b, 487);
 	else if (!branch_next(b))
-		branch_done(b, 477);
+		branch_done(b, b->overloaded ? 503 : 477);
 }

@@ -164,6 +164,8 @@ static void answer_winner(struct txn *t)
 		struct own_reply r = { .status = b->status };
 		if (b->status == 477)
 			r.reason = VIEW("Send failed (477/TM)");
+		if (b->status == 503)
+			r.extra = txn_retry_after();
 		sent = txn_reply(t, &r);
 	}
 	/* Minor branches may still be ringing. */

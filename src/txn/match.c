@@ -119,6 +119,8 @@ void txn_send_failed(struct worker *w, struct ref who, enum send_result why)
 	struct txns   *s = w->txns;
 	struct branch *b = who.kind == REF_BRANCH && who.worker == w->id ? slots_get(&s->branches, who) : NULL;
 
-	if (b && b->phase == BRANCH_SENT)
+	if (b && b->phase == BRANCH_SENT) {
+		b->overloaded = why == SEND_FULL;
 		client_event(&b->client, CLIENT_ERROR, NULL);
+	}
 }

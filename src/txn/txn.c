@@ -1,6 +1,12 @@
 /* txn/txn.c -- a transaction from its making to its end. */
 #include "txn/priv.h"
 
+struct view txn_retry_after(void)
+{
+	_Static_assert(TXN_RETRY_AFTER_S == 10, "the text says so");
+	return VIEW("Retry-After: 10\r\n");
+}
+
 struct held { struct list node; struct msg *m; };
 
 struct txn_conf txn_conf_rfc(void)

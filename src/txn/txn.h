@@ -83,7 +83,10 @@ struct server {
 
 enum branch_phase { BRANCH_NEW, BRANCH_ASKING /* the user decides */, BRANCH_RESOLVING, BRANCH_SENT, BRANCH_DONE };
 /* Why a branch never left. */
-enum branch_fail { BRANCH_FINE, BRANCH_DROPPED, BRANCH_BAD_URI, BRANCH_UNRESOLVABLE, BRANCH_NO_SOCKET, BRANCH_SEND_FAILED, BRANCH_CANCELLED, BRANCH_NO_MEMORY, BRANCH_LOOP };
+enum branch_fail { BRANCH_FINE, BRANCH_DROPPED, BRANCH_BAD_URI, BRANCH_UNRESOLVABLE, BRANCH_NO_SOCKET, BRANCH_SEND_FAILED, BRANCH_CANCELLED, BRANCH_NO_MEMORY, BRANCH_LOOP,
+	BRANCH_OVERLOADED /* the peer does not read: refused at the bound of its queue */ };
+/* Header lines of our own 503: when to come again (RFC 3261 21.5.4, design D9). */
+struct view    txn_retry_after(void);
 
 struct branch {
 	struct txn       *t;
@@ -102,6 +105,7 @@ struct branch {
 	struct addr       to;
 	struct view       sni;
 	bool              silent;        /* branch_send_copy() */
+	bool              overloaded;    /* the last send was refused because the peer does not read */
 	bool              cancel_wanted, heard /* any reply */, udp_only, first_only /* no failover */, never_sent;
 	uint16_t          last_status;   /* last reply received; 0 = none */
 	uint16_t          status;        /* final: received, or local 408/477/487; 0 = none yet */

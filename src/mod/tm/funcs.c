@@ -14,6 +14,7 @@ static const struct { int8_t rc; uint16_t status; const char *reason; } relay_fa
 	[BRANCH_CANCELLED]    = { -3, 487, "Request Terminated" },
 	[BRANCH_NO_MEMORY]    = { -1, 500, "Server error occurred (500/TM)" },
 	[BRANCH_LOOP]         = { -1, 482, "Loop Detected" },
+	[BRANCH_OVERLOADED]   = { -6, 503, "Service Unavailable" },
 };
 
 int tm_relay_result(struct run *r, struct txn *t)
@@ -24,7 +25,8 @@ int tm_relay_result(struct run *r, struct txn *t)
 		return SCRIPT_TRUE;
 	if (r->type == ROUTE_REQUEST && n->created && !(n->flags & TM_NO_AUTO_477)) {
 		uint16_t status = t->cancelled ? 487 : relay_fail[t->why].status;
-		txn_reply(t, &(struct own_reply){ .status = status, .reason = t->cancelled ? VIEW_NONE : view_str(relay_fail[t->why].reason) });
+		txn_reply(t, &(struct own_reply){ .status = status, .reason = t->cancelled ? VIEW_NONE : view_str(relay_fail[t->why].reason),
+			.extra = status == 503 ? txn_retry_after() : VIEW_NONE });
 		return SCRIPT_STOP;
 	}
 	return relay_fail[t->why].rc;

@@ -58,10 +58,8 @@ struct txn *tm_create(struct run *r, bool *absorbed)
 	}
 	t = txn_new(r->w, m);
 	if (!t) {
-		char             tag[32], after[48];
-		struct out       o = out_to(after, sizeof after);
-		putf(&o, "Retry-After: %d\r\n", TXN_RETRY_AFTER_S);
-		msg_reply(m, &(struct own_reply){ .status = 503, .to_tag = reply_tag(m, tag), .extra = out_view(&o) });
+		char tag[32];
+		msg_reply(m, &(struct own_reply){ .status = 503, .to_tag = reply_tag(m, tag), .extra = txn_retry_after() });
 		*absorbed = true;
 		return NULL;
 	}
@@ -372,6 +370,19 @@ static const struct script_param params[] = {
 	{ NULL },
 };
 
+static const char *const counter_names[] = {
+#define C(name, help) #name,
+	TXN_COUNTERS(C)
+#undef C
+	NULL
+};
+
+static const uint64_t *counters(const struct worker *w)
+{
+	return txns_counts(w->txns);
+}
+
 const struct module mod_tm = { .name = "tm", .id = MOD_tm, .conf_size = sizeof(struct tm_conf), .params = params, .funcs = tm_funcs, .vars = tm_vars,
 	.init = init, .worker_init = worker_init, .worker_done = worker_done, .on_reply = on_network_reply, .on_send_failed = txn_send_failed,
+	.counter_names = counter_names, .counters = counters,
 	.help = "transactions: stateful relaying, forking, failure handling" };
