@@ -1,7 +1,7 @@
 """Slow readers on either side: nothing lost, nothing reordered, nobody cut off.
 
 An upstream stops reading for a while.  What fits the edge's bound for one peer
-waits there; what does not is refused with an answer (477 or 503), never dropped
+waits there; what does not is refused with 503 and Retry-After, never dropped
 in silence, and a refused request has not reached the upstream.  Whatever is
 accepted arrives whole, once and in order, and every client stays connected.
 
@@ -25,7 +25,7 @@ BODY = 4000
 # clients, requests of each, may some be refused; the bound for one peer is 1 MiB
 CROWD = {"few": (4, 50, False), "many": (50, 4, False),
          "few-beyond": (4, 500, True), "many-beyond": (50, 40, True)}
-REFUSED = {477, 503}
+REFUSED = {503}
 
 
 @pytest.fixture(scope="module")
