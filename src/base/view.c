@@ -1,14 +1,5 @@
 #include "base/base.h"
 
-struct view view_sub(struct view v, size_t off, size_t n)
-{
-	if (off > v.n)
-		off = v.n;
-	if (n > v.n - off)
-		n = v.n - off;
-	return (struct view){ v.p ? v.p + off : NULL, n };
-}
-
 bool view_is_ci(struct view a, struct view b)
 {
 	if (a.n != b.n)
@@ -46,13 +37,6 @@ bool view_ends(struct view v, struct view suffix)
 	return v.n >= suffix.n && view_is(view_from(v, v.n - suffix.n), suffix);
 }
 
-size_t view_find(struct view v, char c)
-{
-	const char *at = v.n ? memchr(v.p, c, v.n) : NULL;
-
-	return at ? (size_t)(at - v.p) : v.n;
-}
-
 size_t view_find_view(struct view v, struct view needle)
 {
 	if (needle.n == 0)
@@ -60,15 +44,6 @@ size_t view_find_view(struct view v, struct view needle)
 	const char *at = v.n ? memmem(v.p, v.n, needle.p, needle.n) : NULL;
 
 	return at ? (size_t)(at - v.p) : v.n;
-}
-
-struct view view_cut(struct view *rest, char at)
-{
-	size_t      n = view_find(*rest, at);
-	struct view head = view_sub(*rest, 0, n);
-
-	*rest = view_from(*rest, n + (n < rest->n));
-	return head;
 }
 
 static bool is_blank(char c)
@@ -123,12 +98,4 @@ bool view_i64(struct view v, int64_t *out)
 	/* In unsigned arithmetic, for -INT64_MIN is no int64_t. */
 	*out = (int64_t)(minus ? 0 - x : x);
 	return true;
-}
-
-int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }

@@ -48,7 +48,7 @@ static enum sip_status find_head(struct view in, size_t *scan, size_t *head_end)
 {
 	const char *end = in.p + in.n, *p = in.p + *scan;
 	for (;;) {
-		p = lex_control(p, end);
+		p = wide_scan(p, end, STOP_CONTROL);
 		*scan = (size_t)(p - in.p);
 		if (p == end)
 			return SIP_MORE;
@@ -84,8 +84,7 @@ static enum sip_fault judge_head(struct view head, uint64_t *length)
 	while (lex_line(&at, end, &line) == LINE_HEADER) {
 		if (line.why)
 			return line.why;
-		char c = ascii_lower(line.name.p[0]);
-		if ((c != 'c' && c != 'l') || sip_hdr_id(line.name) != HDR_CONTENT_LENGTH)
+		if (line.id != HDR_CONTENT_LENGTH)
 			continue;
 		if (found || !lex_number(line.value, INT32_MAX, length))
 			return SIP_FAULT_BAD_LENGTH;
@@ -132,7 +131,7 @@ static void peek_line(const struct line *line, struct sip_peek *out, bool *via)
 	struct view rest = line->value;
 	struct sip_via top;
 	uint32_t number;
-	switch (sip_hdr_id(line->name)) {
+	switch (line->id) {
 	case HDR_VIA:
 		if (!*via && sip_via_next(&rest, &top) == SIP_OK)
 			out->branch = top.branch;

@@ -2,42 +2,20 @@
 #include "wire/sip/lex.h"
 
 enum {
-	ALNUM = C_TOKEN | C_HOST | C_PVALUE | C_URI | C_SCHEME | C_NAME,
-	PUNCT = C_TOKEN | C_PVALUE | C_URI | C_NAME,      /* token marks */
-	LOOSE = C_PVALUE | C_URI,                         /* no token, harmless in values and URIs */
+	ALNUM = C_TOKEN | C_HOST | C_LABEL | C_URI | C_SCHEME | C_NAME,
+	PUNCT = C_TOKEN | C_URI | C_NAME,      /* token marks */
 };
 const uint8_t sip_class[256] = {
 	['a' ... 'z'] = ALNUM, ['A' ... 'Z'] = ALNUM, ['0' ... '9'] = ALNUM | C_DIGIT,
-	['-'] = PUNCT | C_HOST | C_SCHEME, ['.'] = PUNCT | C_HOST | C_SCHEME, ['+'] = PUNCT | C_SCHEME,
-	['_'] = PUNCT | C_HOST,
+	['-'] = PUNCT | C_HOST | C_LABEL | C_SCHEME, ['.'] = PUNCT | C_HOST | C_SCHEME, ['+'] = PUNCT | C_SCHEME,
+	['_'] = PUNCT | C_HOST | C_LABEL,
 	['!'] = PUNCT, ['%'] = PUNCT, ['*'] = PUNCT, ['`'] = PUNCT, ['\''] = PUNCT, ['~'] = PUNCT,
-	['#'] = LOOSE, ['$'] = LOOSE, ['&'] = LOOSE, ['/'] = LOOSE, [':'] = LOOSE, ['='] = LOOSE, ['?'] = LOOSE,
-	['@'] = LOOSE, ['['] = LOOSE, [']'] = LOOSE, ['^'] = LOOSE, ['{'] = LOOSE, ['|'] = LOOSE, ['}'] = LOOSE,
+	['#'] = C_URI, ['$'] = C_URI, ['&'] = C_URI, ['/'] = C_URI, [':'] = C_URI, ['='] = C_URI, ['?'] = C_URI,
+	['@'] = C_URI, ['['] = C_URI, [']'] = C_URI, ['^'] = C_URI, ['{'] = C_URI, ['|'] = C_URI, ['}'] = C_URI,
 	['('] = C_URI, [')'] = C_URI, [','] = C_URI, [';'] = C_URI,
 	[' '] = C_BLANK, ['\t'] = C_BLANK, ['\r'] = C_BLANK, ['\n'] = C_BLANK,
 	[0x80 ... 0xff] = C_NAME,
 };
-
-const char *lex_control(const char *p, const char *end)
-{
-	const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
-	for (; end - p >= 8; p += 8) {
-		uint64_t x;
-		memcpy(&x, p, 8);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-		x = __builtin_bswap64(x);
-#endif
-		uint64_t del = x ^ 0x7f * ones;
-		/* A borrow can only mark a byte above a true hit, so the lowest mark is always true. */
-		uint64_t hit = ((x - 0x20 * ones) & ~x & high) | ((del - ones) & ~del & high);
-		if (hit)
-			return p + (__builtin_ctzll(hit) >> 3);
-	}
-	for (; p < end; p++)
-		if ((uint8_t)*p < 0x20 || *p == 0x7f)
-			return p;
-	return end;
-}
 
 bool lex_quoted(struct cursor *c, struct view *out)
 {
@@ -89,7 +67,9 @@ bool lex_param(struct cursor *c, struct view *name, struct view *value)
 		return true;
 	if (cursor_at(c, '"'))
 		return lex_quoted(c, value);
-	*value = lex_run(c, C_PVALUE);
+	value->p = c->p;
+	c->p = wide_scan(c->p, c->end, STOP_PVALUE);
+	value->n = (size_t)(c->p - value->p);
 	return value->n != 0;
 }
 
@@ -101,17 +81,40 @@ bool lex_list_end(struct cursor *c)
 	return c->p == c->end;
 }
 
-/* Labels are not empty, and what looks like an IPv4 address must be one. */
-static bool name_ok(struct view host)
+/* Four decimal octets without leading zeros, and nothing behind them that would make them a name; else NULL.  Judges as
+ * addr_parse_ip() does. */
+static const char *dotted_quad(const char *p, const char *end)
 {
-	bool digits = true;
-	for (size_t i = 0; i < host.n; i++) {
-		if (host.p[i] == '.' && (i == 0 || host.p[i - 1] == '.'))
-			return false;
-		digits &= lex_is(host.p[i], C_DIGIT) || host.p[i] == '.';
+	for (unsigned i = 0; i < 4; i++) {
+		const char *from = p;
+		unsigned octet = 0;
+		for (; p < end && p - from < 3 && lex_is(*p, C_DIGIT); p++)
+			octet = octet * 10 + (unsigned)(*p - '0');
+		if (p == from || octet > 255 || (*from == '0' && p - from > 1))
+			return NULL;
+		if (i < 3 && (p == end || *p++ != '.'))
+			return NULL;
 	}
-	struct addr ip;
-	return host.n && (!digits || addr_parse_ip(host, &ip));
+	return p == end || !lex_is(*p, C_HOST) ? p : NULL;
+}
+
+/* Labels with a dot between each two; the last dot may end the name.  NULL when one is empty, or when they are digits only: what
+ * looks like an address must be one. */
+static const char *host_name(const char *from, const char *end)
+{
+	const char *p = from;
+	bool named = false;
+	for (;; p++) {
+		const char *label = p;
+		while (p < end && lex_is(*p, C_LABEL))
+			p++;
+		bool more = p < end && *p == '.';
+		if (p == label)
+			return named && !more ? p : NULL;
+		named = named || !lex_is(*label, C_DIGIT) || lex_run(&(struct cursor){ label, p }, C_DIGIT).n < (size_t)(p - label);
+		if (!more)
+			return named ? p : NULL;
+	}
 }
 
 bool lex_hostport(struct cursor *c, bool loose, struct view *host, struct view *port_text, uint16_t *port)
@@ -128,20 +131,25 @@ bool lex_hostport(struct cursor *c, bool loose, struct view *host, struct view *
 		if (!sip_host_ip(*host, &ip) || ip.af == AF_NONE)
 			return false;
 	} else {
-		*host = lex_run(c, C_HOST);
-		if (!name_ok(*host))
+		const char *from = c->p, *p = dotted_quad(from, c->end);
+		if (!p)
+			p = host_name(from, c->end);
+		if (!p)
 			return false;
+		*host = view_of(from, (size_t)(p - from));
+		c->p = p;
 	}
 	if (loose ? !lex_sep(c, ':') : !cursor_at(c, ':'))
 		return true;
 	if (!loose)
 		c->p++;
-	uint64_t number;
-	*port_text = lex_run(c, C_DIGIT);
-	if (!lex_number(*port_text, UINT16_MAX, &number))
-		return false;
+	uint32_t number = 0;
+	const char *digits = c->p;
+	for (; c->p < c->end && lex_is(*c->p, C_DIGIT) && number <= UINT16_MAX; c->p++)
+		number = number * 10 + (uint32_t)(*c->p - '0');
+	*port_text = view_of(digits, (size_t)(c->p - digits));
 	*port = (uint16_t)number;
-	return true;
+	return port_text->n && number <= UINT16_MAX;
 }
 
 /* The careful way through a line that holds control bytes: they are legal as quoted-pair inside a quoted string and nowhere
@@ -178,7 +186,7 @@ static const char *line_end_careful(const char *p, const char *end, enum sip_fau
 static const char *line_end(const char *p, const char *end, bool folds, enum sip_fault *why)
 {
 	for (const char *q = p;;) {
-		q = lex_control(q, end);
+		q = wide_scan(q, end, STOP_CONTROL);
 		if (q == end)
 			return NULL;
 		if (*q == '\t') {
@@ -192,6 +200,20 @@ static const char *line_end(const char *p, const char *end, bool folds, enum sip
 		}
 	}
 }
+
+/* The name of a line that does not begin with one we know and a colon: any token, blanks before the colon. */
+static void other_name(struct cursor *c, struct line *out)
+{
+	size_t tried = out->name.n;
+	c->p = out->whole.p;
+	out->name = lex_run(c, C_TOKEN);
+	while (cursor_at(c, ' ') || cursor_at(c, '\t'))
+		c->p++;
+	if (out->name.n != tried)
+		out->id = sip_hdr_id(out->name);
+}
+
+enum { NAME_LOOK = 2 * WIDE };      /* no name that we know is as long: there the colon is looked for first */
 
 enum line_kind lex_line(const char **at, const char *end, struct line *out)
 {
@@ -212,11 +234,12 @@ enum line_kind lex_line(const char **at, const char *end, struct line *out)
 		return LINE_CUT;
 	}
 	*at = stop;
-	struct cursor c = { p, stop };
 	out->whole = view_of(p, (size_t)(stop - p));
-	out->name = lex_run(&c, C_TOKEN);
-	while (cursor_at(&c, ' ') || cursor_at(&c, '\t'))
-		c.p++;
+	struct cursor c = { wide_scan(p, stop - p > NAME_LOOK ? p + NAME_LOOK : stop, STOP_COLON), stop };
+	out->name = view_of(p, (size_t)(c.p - p));
+	out->id = sip_hdr_id(out->name);
+	if (out->id == HDR_OTHER)
+		other_name(&c, out);
 	if (!out->name.n || !cursor_at(&c, ':')) {
 		if (!out->why)
 			out->why = SIP_FAULT_BAD_HEADER;
@@ -228,10 +251,18 @@ enum line_kind lex_line(const char **at, const char *end, struct line *out)
 	return LINE_HEADER;
 }
 
+static bool sip_slash(struct view v)
+{
+	return v.n >= 4 && (memcmp(v.p, "SIP/", 4) == 0 || view_starts_ci(v, VIEW("SIP/")));
+}
+
 /* "SIP/" digits "." digits; *two says whether it is ours, 2.0. */
 static bool version(struct view v, bool *two)
 {
-	if (v.n < 7 || !view_starts_ci(v, VIEW("SIP/")))
+	*two = v.n == 7 && memcmp(v.p, "SIP/2.0", 7) == 0;
+	if (*two)
+		return true;
+	if (v.n < 7 || !sip_slash(v))
 		return false;
 	struct cursor c = cursor_of(view_from(v, 4));
 	struct view major = lex_run(&c, C_DIGIT), minor = VIEW_NONE;
@@ -265,19 +296,20 @@ static void request_line(struct view text, struct start *out)
 	while (last && whole.p[last - 1] != ' ')
 		last--;
 	struct view ver = view_from(whole, last), rest = text;
-	if (!view_starts_ci(ver, VIEW("SIP/"))) {
+	if (!sip_slash(ver)) {
 		out->why = SIP_FAULT_NOT_SIP;
 		return;
 	}
 	out->method = view_cut(&rest, ' ');
 	out->ruri = view_cut(&rest, ' ');
-	if (!sip_token(out->method) || !out->ruri.n || rest.p != ver.p || rest.n != ver.n || !version(ver, &two))
+	bool named = sip_token(out->method);
+	if (!named || !out->ruri.n || rest.p != ver.p || rest.n != ver.n || !version(ver, &two))
 		out->why = SIP_FAULT_BAD_START_LINE;
 	else if (!two)
 		out->why = SIP_FAULT_BAD_VERSION;
 	else if (out->ruri.n > URI_MAX_BYTES)
 		out->why = SIP_FAULT_URI_TOO_LONG;
-	if (!sip_token(out->method))
+	if (!named)
 		out->method = VIEW_NONE;
 }
 
@@ -292,7 +324,7 @@ bool lex_start(const char **at, const char *end, struct start *out)
 	*at = stop;
 	out->line = view_of(p, (size_t)(stop - p));
 	struct view text = view_of(p, out->line.n - (out->line.n >= 2 && stop[-2] == '\r' ? 2 : 1));
-	if (view_starts_ci(text, VIEW("SIP/")))
+	if (sip_slash(text))
 		status_line(text, out);
 	else
 		request_line(text, out);

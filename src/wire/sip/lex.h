@@ -3,12 +3,13 @@
 #ifndef WIRE_SIP_LEX_H
 #define WIRE_SIP_LEX_H
 #include "wire/sip/sip.h"
+#include "wire/sip/wide.h"
 
 enum {
 	C_TOKEN  = 1,     /* RFC 3261 25.1 token */
 	C_BLANK  = 2,     /* SP HT, and CR LF: inside a header value those are always a fold */
 	C_HOST   = 4,     /* letters, digits, - . and _ which real host names carry */
-	C_PVALUE = 8,     /* unquoted value of a header parameter: more than a token, as IPv6, base64 and URIs occur */
+	C_LABEL  = 8,     /* as C_HOST without the dot */
 	C_URI    = 16,    /* anything a URI may hold; %HH is checked apart */
 	C_SCHEME = 32,
 	C_NAME   = 64,    /* unquoted display name: tokens, and raw UTF-8 as many phones send it */
@@ -37,13 +38,13 @@ static inline struct view lex_run(struct cursor *c, unsigned classes)
 /* Blanks, the byte, blanks: SEMI, COMMA, SLASH, EQUAL, COLON of RFC 3261 25.1.  Moves only on success. */
 static inline bool lex_sep(struct cursor *c, char want)
 {
-	struct cursor at = *c;
-	lex_blanks(&at);
-	if (!cursor_at(&at, want))
+	const char *p = c->p;
+	while (p < c->end && lex_is(*p, C_BLANK))
+		p++;
+	if (p == c->end || *p != want)
 		return false;
-	at.p++;
-	lex_blanks(&at);
-	*c = at;
+	c->p = p + 1;
+	lex_blanks(c);
 	return true;
 }
 static inline struct view lex_trim(const char *p, const char *end)
@@ -54,15 +55,12 @@ static inline struct view lex_trim(const char *p, const char *end)
 		end--;
 	return view_of(p, (size_t)(end - p));
 }
-/* Equal, letters in any case; the exact spelling first, as it is the common one. */
+/* Equal, letters in any case; the exact spelling first, as it is the common one.  Of the two lengths b's goes to memcmp: where b
+ * is a literal, that makes it a compare of a word or two. */
 static inline bool lex_same(struct view a, struct view b)
 {
-	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0 || view_is_ci(a, b));
+	return a.n == b.n && (b.n == 0 || memcmp(a.p, b.p, b.n) == 0 || view_is_ci(a, b));
 }
-
-/* First control byte (below SP, or DEL) at or after p; `end` when there is none.  Eight bytes a step: on a clean message it
- * stops at line ends only, so finding the lines and proving them clean is one pass. */
-const char *lex_control(const char *p, const char *end);
 /* The quoted string that begins at the cursor, quotes included; false when it does not end. */
 bool lex_quoted(struct cursor *c, struct view *out);
 /* Decimal digits only, at most `max`. */
@@ -75,12 +73,16 @@ bool lex_list_end(struct cursor *c);
 bool lex_hostport(struct cursor *c, bool loose, struct view *host, struct view *port_text, uint16_t *port);
 /* Every % is followed by two hexadecimal digits. */
 bool lex_escapes(struct view v);
+/* sip_nameaddr_next() that also looks for "tag" among the parameters: the first value (VIEW_NONE without one), and how many. */
+struct tags { struct view first; unsigned n; };
+enum sip_status nameaddr_tagged(struct view *rest, struct sip_nameaddr *out, struct tags *tags);
 
 /* ---- header lines: shared by parse, frame and peek, so that no two of them can disagree on where a line ends ---- */
 
 enum line_kind { LINE_HEADER, LINE_END /* the empty line */, LINE_CUT /* the input ends first */ };
 struct line {
-	struct view    whole, name, value;     /* as struct sip_hdr; meaningful when why is NONE */
+	struct view    whole, name, value;     /* as struct sip_hdr; meaningful when why is NONE, as is id */
+	enum sip_hdr_id id;
 	enum sip_fault why;
 };
 /* The line at *at, with its folds; *at moves behind it.  A bad line has `why` set and is stepped over, so that the rest can

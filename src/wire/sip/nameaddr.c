@@ -2,7 +2,7 @@
 #include "wire/sip/lex.h"
 
 /* Header parameters up to the comma or the end; an empty one (";;") is malformed, RFC 4475 3.1.2.1. */
-static bool params(struct cursor *c, struct view *out)
+static bool params(struct cursor *c, struct view *out, struct tags *tags)
 {
 	const char *from = NULL;
 	while (lex_sep(c, ';')) {
@@ -11,6 +11,8 @@ static bool params(struct cursor *c, struct view *out)
 			from = c->p;
 		if (!lex_param(c, &name, &value))
 			return false;
+		if (lex_same(name, VIEW("tag")) && tags->n++ == 0)
+			tags->first = value;
 	}
 	*out = from ? view_of(from, (size_t)(c->p - from)) : VIEW_NONE;
 	return true;
@@ -29,7 +31,9 @@ static bool bracketed(struct cursor *c, struct sip_nameaddr *out)
 	if (!cursor_at(c, '<'))
 		return false;
 	c->p++;
-	out->uri = lex_run(c, C_URI);
+	out->uri.p = c->p;
+	c->p = wide_scan(c->p, c->end, STOP_URI);
+	out->uri.n = (size_t)(c->p - out->uri.p);
 	out->brackets = true;
 	if (!cursor_at(c, '>') || !uri_like(out->uri))
 		return false;
@@ -80,21 +84,28 @@ static bool element(struct cursor *c, struct sip_nameaddr *out)
 	return words_then_uri(c, out);
 }
 
-enum sip_status sip_nameaddr_next(struct view *rest, struct sip_nameaddr *out)
+enum sip_status nameaddr_tagged(struct view *rest, struct sip_nameaddr *out, struct tags *tags)
 {
 	struct cursor c = cursor_of(*rest);
 	*out = (struct sip_nameaddr){ .brackets = false };
+	*tags = (struct tags){ .n = 0 };
 	lex_blanks(&c);
 	if (c.p == c.end) {
 		*rest = cursor_rest(&c);
 		return SIP_MORE;
 	}
 	const char *from = c.p;
-	if (!element(&c, out) || !params(&c, &out->params))
+	if (!element(&c, out) || !params(&c, &out->params, tags))
 		return SIP_BAD;
 	out->whole = lex_trim(from, c.p);
 	if (!lex_list_end(&c))
 		return SIP_BAD;
 	*rest = cursor_rest(&c);
 	return SIP_OK;
+}
+
+enum sip_status sip_nameaddr_next(struct view *rest, struct sip_nameaddr *out)
+{
+	struct tags tags;
+	return nameaddr_tagged(rest, out, &tags);
 }

@@ -24,6 +24,8 @@ static void empty_index(struct sip_msg *m, struct view bytes, struct sip_hdr *sp
 	m->first_other = SIP_NO_HDR;
 	m->bytes = bytes;
 	m->hdr = space;
+	m->via.transport = TR_NONE;
+	m->top_via = SIP_MORE;
 }
 
 static void chain(struct pass *s, uint16_t index, enum sip_hdr_id id)
@@ -62,9 +64,8 @@ static bool headers(struct pass *s, const char **at, const char *end)
 			fault(s, SIP_FAULT_TOO_MANY);
 			continue;
 		}
-		enum sip_hdr_id id = sip_hdr_id(line.name);
-		m->hdr[m->nhdr] = (struct sip_hdr){ line.name, line.value, line.whole, SIP_NO_HDR, (uint8_t)id };
-		chain(s, m->nhdr++, id);
+		m->hdr[m->nhdr] = (struct sip_hdr){ line.name, line.value, line.whole, SIP_NO_HDR, (uint8_t)line.id };
+		chain(s, m->nhdr++, line.id);
 	}
 }
 
@@ -106,14 +107,31 @@ static void sequence(struct pass *s)
 		fault(s, SIP_FAULT_CSEQ_METHOD);
 }
 
-static struct view tag_of(const struct sip_msg *m, enum sip_hdr_id id)
+/* From or To; true when it decodes and stands alone.  The tag is that of the first element, whatever follows it. */
+static bool party(struct sip_msg *m, enum sip_hdr_id id, struct sip_nameaddr *who, struct view *tag)
 {
 	const struct sip_hdr *h = sip_first(m, id);
-	struct sip_nameaddr who;
-	struct view rest = h ? h->value : VIEW_NONE, tag;
-	if (h && sip_nameaddr_next(&rest, &who) == SIP_OK && sip_param(who.params, VIEW("tag"), &tag))
-		return tag;
-	return VIEW_NONE;
+	struct tags tags;
+	if (!h)
+		return false;
+	struct view rest = h->value;
+	if (nameaddr_tagged(&rest, who, &tags) != SIP_OK)
+		return false;
+	*tag = tags.first;
+	m->tag_twice |= tags.n > 1;
+	return !rest.n && !who->star;
+}
+
+static void decode(struct sip_msg *m)
+{
+	struct sip_walk w = sip_walk(m, HDR_VIA);
+	m->top_via = sip_walk_via(&w, &m->via, NULL);
+	if (m->top_via != SIP_OK)
+		m->via = (struct sip_via){ .transport = TR_NONE };
+	m->more_vias = w.rest;
+	m->uri_ok = m->ruri.n && sip_uri_parse(m->ruri, &m->uri);
+	m->from_ok = party(m, HDR_FROM, &m->from, &m->from_tag);
+	m->to_ok = party(m, HDR_TO, &m->to, &m->to_tag);
 }
 
 enum sip_fault sip_parse(struct view bytes, bool stream, struct sip_hdr *space, size_t cap, struct sip_msg *out)
@@ -145,8 +163,7 @@ enum sip_fault sip_parse(struct view bytes, bool stream, struct sip_hdr *space, 
 	sequence(&s);
 	if (out->first[HDR_CALL_ID] != SIP_NO_HDR)
 		out->call_id = sip_first(out, HDR_CALL_ID)->value;
-	out->from_tag = tag_of(out, HDR_FROM);
-	out->to_tag = tag_of(out, HDR_TO);
+	decode(out);
 	return s.why;
 }
 
@@ -198,25 +215,18 @@ enum sip_status sip_walk_via(struct sip_walk *w, struct sip_via *out, const stru
 
 bool sip_top_via(const struct sip_msg *m, struct sip_via *out)
 {
-	struct sip_walk w = sip_walk(m, HDR_VIA);
-	return sip_walk_via(&w, out, NULL) == SIP_OK;
-}
-
-static bool the_one(const struct sip_msg *m, enum sip_hdr_id id, struct sip_nameaddr *out)
-{
-	const struct sip_hdr *h = sip_first(m, id);
-	if (!h)
-		return false;
-	struct view rest = h->value;
-	return sip_nameaddr_next(&rest, out) == SIP_OK && !rest.n && !out->star;
+	*out = m->via;
+	return m->top_via == SIP_OK;
 }
 
 bool sip_from(const struct sip_msg *m, struct sip_nameaddr *out)
 {
-	return the_one(m, HDR_FROM, out);
+	*out = m->from;
+	return m->from_ok;
 }
 
 bool sip_to(const struct sip_msg *m, struct sip_nameaddr *out)
 {
-	return the_one(m, HDR_TO, out);
+	*out = m->to;
+	return m->to_ok;
 }

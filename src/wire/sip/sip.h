@@ -62,6 +62,40 @@ uint16_t    sip_fault_status(enum sip_fault f);             /* the response code
 struct view sip_fault_text(enum sip_fault f);
 struct view sip_reason_phrase(uint16_t status);             /* "OK" for 200 ...; "Unknown" for strangers (RFC 3261 21) */
 
+/* ---- decoded values ------------------------------------------------------------------------------------------ */
+
+/* Decoded; the input ends first (or a list is used up); malformed. */
+enum sip_status { SIP_OK, SIP_MORE, SIP_BAD };
+
+/* SCHEME_OTHER: well formed, and nothing viaduct routes by itself. */
+enum sip_scheme { SCHEME_SIP, SCHEME_SIPS, SCHEME_TEL, SCHEME_URN, SCHEME_OTHER };
+struct sip_uri {
+	struct view     whole, scheme_text;
+	enum sip_scheme scheme;
+	struct view     user, password, host, port_text, params, headers;  /* params without the first ';', headers without '?' */
+	uint16_t        port;                      /* 0 = absent */
+	struct view     transport, maddr, method, ttl, user_param, r2;     /* values of well-known parameters; empty = absent */
+	bool            lr, gr, has_password;
+};
+
+/* A value of From, To, Contact, Route, Record-Route, Path, ...: name-addr or addr-spec with header parameters. */
+struct sip_nameaddr {
+	struct view whole;       /* this element, trimmed */
+	struct view display;     /* as written, quotes included */
+	struct view uri;         /* without <> */
+	struct view params;      /* after the first ';', trimmed; empty = none */
+	bool        brackets, star;   /* star: Contact: * */
+};
+
+struct sip_via {
+	struct view    whole;            /* this element, trimmed */
+	struct view    protocol;         /* "SIP/2.0" part before the transport */
+	struct view    transport_text, host, port_text, params, branch, received, maddr, rport_text, ttl, alias, i, comment;
+	enum transport transport;        /* TR_NONE: unknown */
+	uint16_t       port, rport;      /* 0 = absent */
+	bool           has_rport, has_alias;
+};
+
 /* ---- the message --------------------------------------------------------------------------------------------- */
 
 /* Ends a chain of headers: no such index. */
@@ -90,6 +124,14 @@ struct sip_msg {                       /* never changes after sip_parse() (desig
 	uint32_t        cseq;
 	struct view     cseq_method;
 	struct view     call_id, from_tag, to_tag;    /* empty when absent */
+	/* What nearly every reader asks for, decoded once.  Not judged: that is for sip_validate(). */
+	struct sip_via  via;           /* the top one, if top_via is SIP_OK; else empty, with transport TR_NONE */
+	struct sip_uri  uri;           /* of ruri, if uri_ok */
+	struct sip_nameaddr from, to;  /* if from_ok, to_ok */
+	struct view     more_vias;     /* what follows the top Via in its header */
+	enum sip_status top_via;       /* SIP_MORE: there is none */
+	bool            uri_ok, from_ok, to_ok;
+	bool            tag_twice;     /* in From or in To */
 };
 static inline bool sip_is_request(const struct sip_msg *m) { return m->status == 0; }
 /* First header of an id, or NULL. */
@@ -118,8 +160,6 @@ bool           sip_answerable(const struct sip_msg *m);
 
 /* ---- framing and peeking -------------------------------------------------------------------------------------- */
 
-/* Decoded; the input ends first (or a list is used up); malformed. */
-enum sip_status { SIP_OK, SIP_MORE, SIP_BAD };
 enum sip_frame_kind { SIP_FRAME_MESSAGE, SIP_FRAME_PING /* CRLFCRLF, RFC 5626 3.5.1 */, SIP_FRAME_CRLF /* single: a pong, or noise */ };
 struct sip_frame { enum sip_frame_kind kind; size_t used; enum sip_fault why; };
 /* What stands at the start of a stream's bytes.  *scan (0 for a new frame) remembers how far the search for the end of the
@@ -138,16 +178,6 @@ bool sip_peek(struct view in, struct sip_peek *out);
 
 /* ---- values ---------------------------------------------------------------------------------------------------- */
 
-/* SCHEME_OTHER: well formed, and nothing viaduct routes by itself. */
-enum sip_scheme { SCHEME_SIP, SCHEME_SIPS, SCHEME_TEL, SCHEME_URN, SCHEME_OTHER };
-struct sip_uri {
-	struct view     whole, scheme_text;
-	enum sip_scheme scheme;
-	struct view     user, password, host, port_text, params, headers;  /* params without the first ';', headers without '?' */
-	uint16_t        port;                      /* 0 = absent */
-	struct view     transport, maddr, method, ttl, user_param, r2;     /* values of well-known parameters; empty = absent */
-	bool            lr, gr, has_password;
-};
 /* The address a host of a URI or a Via spells: IPv4, or IPv6 in brackets ("[2001:db8:::192.0.2.1]" with three colons is read
  * as two, RFC 5118 4.10).  False for a name; `host` views of this room keep their brackets. */
 bool sip_host_ip(struct view host, struct addr *out);
@@ -158,25 +188,9 @@ bool sip_uri_same(const struct sip_uri *a, const struct sip_uri *b);
 /* `v` with %HH decoded into `out` (cap bytes); false when it does not fit or an escape is malformed. */
 bool sip_unescape(struct view v, struct out *out);
 
-/* A value of From, To, Contact, Route, Record-Route, Path, ...: name-addr or addr-spec with header parameters. */
-struct sip_nameaddr {
-	struct view whole;       /* this element, trimmed */
-	struct view display;     /* as written, quotes included */
-	struct view uri;         /* without <> */
-	struct view params;      /* after the first ';', trimmed; empty = none */
-	bool        brackets, star;   /* star: Contact: * */
-};
 /* Next element of a comma list; *rest moves on.  SIP_OK, SIP_BAD (malformed), or SIP_MORE when *rest is empty. */
 enum sip_status sip_nameaddr_next(struct view *rest, struct sip_nameaddr *out);
 
-struct sip_via {
-	struct view    whole;            /* this element, trimmed */
-	struct view    protocol;         /* "SIP/2.0" part before the transport */
-	struct view    transport_text, host, port_text, params, branch, received, maddr, rport_text, ttl, alias, i, comment;
-	enum transport transport;        /* TR_NONE: unknown */
-	uint16_t       port, rport;      /* 0 = absent */
-	bool           has_rport, has_alias;
-};
 enum sip_status sip_via_next(struct view *rest, struct sip_via *out);     /* as sip_nameaddr_next */
 
 /* Walk ";name=value;flag" without the first ';'.  False at the end.  Quoted values come with their quotes. */

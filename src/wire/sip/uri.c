@@ -54,10 +54,10 @@ static struct view *known_field(struct sip_uri *u, struct view name)
 	return NULL;
 }
 
-static bool known(struct sip_uri *u, struct view name, struct view value)
+static bool known(struct sip_uri *u, struct view name, struct view value, bool escapes)
 {
 	char plain[16];
-	if (memchr(name.p, '%', name.n)) {      /* ";%6C%72" is ";lr": RFC 4475 3.1.1.3 */
+	if (escapes && memchr(name.p, '%', name.n)) {      /* ";%6C%72" is ";lr": RFC 4475 3.1.1.3 */
 		struct out o = out_to(plain, sizeof plain);
 		if (!sip_unescape(name, &o))
 			return true;            /* longer than any we know */
@@ -77,7 +77,7 @@ static bool known(struct sip_uri *u, struct view name, struct view value)
 	return true;
 }
 
-static bool uri_params(struct sip_uri *u)
+static bool uri_params(struct sip_uri *u, bool escapes)
 {
 	struct view rest = u->params;
 	size_t count = 0;
@@ -85,7 +85,7 @@ static bool uri_params(struct sip_uri *u)
 		struct view value = view_cut(&rest, ';'), name = view_cut(&value, '=');
 		if (!name.n && !value.n)
 			continue;
-		if (!name.n || ++count > URI_MAX_PARAMS || !known(u, name, value))
+		if (!name.n || ++count > URI_MAX_PARAMS || !known(u, name, value, escapes))
 			return false;
 	}
 	return true;
@@ -100,7 +100,7 @@ static bool userinfo(struct sip_uri *u, struct view info)
 		u->password = view_from(info, u->user.n + 1);
 		u->has_password = true;
 	}
-	return u->user.n && !memchr(u->password.p ? u->password.p : "", ':', u->password.n);
+	return u->user.n && (!u->password.n || !memchr(u->password.p, ':', u->password.n));
 }
 
 /* Bounded like parameters: comparing two URIs looks each one up in the other. */
@@ -115,7 +115,7 @@ static bool few_headers(struct view headers)
 }
 
 /* Behind "sip:".  Neither part after the user may hold an '@', so the first one ends the user: RFC 4475 3.1.1.9. */
-static bool sip_body(struct sip_uri *u, struct view body)
+static bool sip_body(struct sip_uri *u, struct view body, bool escapes)
 {
 	const char *at = memchr(body.p, '@', body.n);
 	if (at) {
@@ -139,7 +139,7 @@ static bool sip_body(struct sip_uri *u, struct view body)
 		u->headers = view_from(rest, 1);
 		rest.n = 0;
 	}
-	return !rest.n && uri_params(u) && few_headers(u->headers);
+	return !rest.n && uri_params(u, escapes) && few_headers(u->headers);
 }
 
 bool sip_uri_parse(struct view v, struct sip_uri *out)
@@ -151,18 +151,21 @@ bool sip_uri_parse(struct view v, struct sip_uri *out)
 		return false;
 	c.p++;
 	struct view body = cursor_rest(&c);
-	if (!body.n || lex_run(&c, C_URI).n != body.n || (memchr(body.p, '%', body.n) && !lex_escapes(body)))
+	if (!body.n || wide_scan(body.p, c.end, STOP_URI) != c.end)
+		return false;
+	bool escapes = memchr(body.p, '%', body.n) != NULL;
+	if (escapes && !lex_escapes(body))
 		return false;
 	out->scheme = scheme_of(out->scheme_text);
 	if (out->scheme == SCHEME_SIP || out->scheme == SCHEME_SIPS)
-		return sip_body(out, body);
+		return sip_body(out, body, escapes);
 	out->user = body;
 	if (out->scheme != SCHEME_TEL)
 		return true;
 	struct view rest = body;
 	out->user = view_cut(&rest, ';');
 	out->params = rest;
-	return out->user.n && uri_params(out);
+	return out->user.n && uri_params(out, escapes);
 }
 
 /* ---- comparison: RFC 3261 19.1.4 ---- */

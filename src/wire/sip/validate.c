@@ -8,65 +8,56 @@ static bool uri_ok(struct view v)
 	return sip_uri_parse(v, &u);
 }
 
+static bool version_ours(struct view protocol)
+{
+	return lex_same(protocol, VIEW("SIP/2.0")) || (view_ends(protocol, VIEW("2.0")) && view_starts_ci(protocol, VIEW("SIP")));
+}
+
 static enum sip_fault check_via(const struct sip_msg *m)
 {
-	struct sip_walk w = sip_walk(m, HDR_VIA);
+	struct sip_walk w = { m, sip_first(m, HDR_VIA), m->more_vias };
 	struct sip_via via;
 	enum sip_status st;
-	unsigned count = 0;
+	unsigned count = 1;
 	for (const struct sip_hdr *h = w.h; h; h = sip_next(m, h))
 		if (!h->value.n)
 			return SIP_FAULT_BAD_VIA;
+	if (m->top_via != SIP_OK || !version_ours(m->via.protocol))
+		return SIP_FAULT_BAD_VIA;
+	/* A cookie without an identifier would make all such requests one transaction: RFC 4475 3.2.1. */
+	if (sip_is_request(m) && view_is_ci(m->via.branch, VIEW("z9hG4bK")))
+		return SIP_FAULT_BAD_VIA;
 	for (; (st = sip_walk_via(&w, &via, NULL)) == SIP_OK; count++) {
 		if (count == MSG_MAX_VIA)
 			return SIP_FAULT_TOO_MANY;
-		/* A cookie without an identifier would make all such requests one transaction: RFC 4475 3.2.1. */
-		if (count == 0 && sip_is_request(m) && view_is_ci(via.branch, VIEW("z9hG4bK")))
-			return SIP_FAULT_BAD_VIA;
-		if (!view_ends(via.protocol, VIEW("2.0")) || !view_starts_ci(via.protocol, VIEW("SIP")))
+		if (!version_ours(via.protocol))
 			return SIP_FAULT_BAD_VIA;
 	}
-	if (st == SIP_BAD)
-		return SIP_FAULT_BAD_VIA;
-	return count ? SIP_FAULT_NONE : SIP_FAULT_NO_VIA;
+	return st == SIP_BAD ? SIP_FAULT_BAD_VIA : SIP_FAULT_NONE;
 }
 
 static enum sip_fault check_ruri(const struct sip_msg *m)
 {
-	struct sip_uri u;
-	if (!sip_uri_parse(m->ruri, &u))
+	if (!m->uri_ok)
 		return SIP_FAULT_BAD_URI;
 	/* A Route names the next hop, and then the target's scheme is not ours to know. */
-	if (u.scheme == SCHEME_OTHER && !sip_first(m, HDR_ROUTE))
+	if (m->uri.scheme == SCHEME_OTHER && !sip_first(m, HDR_ROUTE))
 		return SIP_FAULT_BAD_SCHEME;
 	/* Headers in a Request-URI are not allowed, and must never become headers: RFC 4475 3.1.2.11. */
-	return u.headers.p ? SIP_FAULT_BAD_URI : SIP_FAULT_NONE;
+	return m->uri.headers.p ? SIP_FAULT_BAD_URI : SIP_FAULT_NONE;
 }
 
 /* Two tags would let two readers see two dialogs. */
-static bool party_ok(const struct sip_nameaddr *who)
-{
-	struct view rest = who->params, name, value;
-	unsigned tags = 0;
-	while (sip_param_next(&rest, &name, &value))
-		tags += lex_same(name, VIEW("tag"));
-	return tags <= 1 && uri_ok(who->uri);
-}
-
 static enum sip_fault check_from_to(const struct sip_msg *m)
 {
-	struct sip_nameaddr who;
-	if (!sip_from(m, &who) || !party_ok(&who) || !sip_to(m, &who) || !party_ok(&who))
-		return SIP_FAULT_BAD_FROM_TO;
-	return SIP_FAULT_NONE;
+	bool fine = m->from_ok && m->to_ok && !m->tag_twice && uri_ok(m->from.uri) && uri_ok(m->to.uri);
+	return fine ? SIP_FAULT_NONE : SIP_FAULT_BAD_FROM_TO;
 }
 
 static enum sip_fault check_call_id(const struct sip_msg *m)
 {
-	for (size_t i = 0; i < m->call_id.n; i++)
-		if ((uint8_t)m->call_id.p[i] <= ' ' || (uint8_t)m->call_id.p[i] >= 0x7f)
-			return SIP_FAULT_BAD_CALL_ID;
-	return m->call_id.n ? SIP_FAULT_NONE : SIP_FAULT_BAD_CALL_ID;
+	struct cursor c = cursor_of(m->call_id);
+	return c.p != c.end && wide_scan(c.p, c.end, STOP_UNSEEN) == c.end ? SIP_FAULT_NONE : SIP_FAULT_BAD_CALL_ID;
 }
 
 /* "*" stands alone, and only in a REGISTER: RFC 3261 10.2.2. */

@@ -62,7 +62,9 @@ static bool comment(struct cursor *c, struct view *out)
 static bool sent_protocol(struct cursor *c, struct sip_via *out)
 {
 	const char *from = c->p;
-	if (!lex_run(c, C_TOKEN).n || !lex_sep(c, '/') || !lex_run(c, C_TOKEN).n)
+	if (c->end - from > 8 && memcmp(from, "SIP/2.0/", 8) == 0)
+		c->p = from + 7;
+	else if (!lex_run(c, C_TOKEN).n || !lex_sep(c, '/') || !lex_run(c, C_TOKEN).n)
 		return false;
 	out->protocol = view_of(from, (size_t)(c->p - from));
 	if (!lex_sep(c, '/'))
