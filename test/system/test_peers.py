@@ -38,8 +38,14 @@ def programs():
         p.stop()
 
 
-def script_saw(edge, call_id):
-    return re.findall(rf"SAW\|{re.escape(call_id)}\|([^|]*)\|([^|]*)\|([^|]*)\|", edge.log())
+async def script_saw(edge, call_id, count):
+    """What the script logged of a call. A last ACK may still be on its way."""
+    end = time.monotonic() + sipkit.PATIENCE
+    while True:
+        saw = re.findall(rf"SAW\|{re.escape(call_id)}\|([^|]*)\|([^|]*)\|([^|]*)\|", edge.log())
+        if len(saw) >= count or time.monotonic() > end:
+            return saw
+        await asyncio.sleep(0.02)
 
 
 def tls_facts(edge, call_id):
@@ -55,7 +61,7 @@ async def calls_through(edge, client, uas, user, real=None):
     for call in calls:
         assert {s.pp.src for s in uas.by_call[call.id]} == {real}
         if edge:
-            saw = script_saw(edge, call.id)
+            saw = await script_saw(edge, call.id, 2)
             assert len(saw) >= 2 and {(ip, int(p)) for _, ip, p in saw} == {real}, saw
     assert not uas.violations and not client.violations
     return calls
