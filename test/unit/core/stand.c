@@ -37,7 +37,7 @@ enum send_result net_send(struct net *n, const struct target *t, const struct io
 
 size_t net_header_bytes(const struct target *t)
 {
-	return 0;
+	return stand.header_bytes;
 }
 
 const struct socket_conf *net_pick_socket(const struct net_conf *c, const struct socket_conf *forced, const struct socket_conf *received,

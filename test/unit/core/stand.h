@@ -19,6 +19,7 @@ struct stand {
 	struct { const char *host; struct candidate list[4]; int n; bool later; } names[8];
 	struct { resolve_done *done; void *arg; int name; bool waiting; } jobs[8];
 	uint64_t           chance;
+	size_t             header_bytes;    /* what net_header_bytes() says */
 	int                nresumed;        /* calls of net_resume */
 	struct msg        *requests[64], *replies[64];
 	int                nrequests, nreplies, nbad;

@@ -245,12 +245,16 @@ static void test_next_hop(void **s)
 
 static int            got[2];
 static struct origin  last_origin;
+static uint32_t       calls[8];            /* Call-IDs, in the order of arrival */
+static int            ncalls = COUNT_OF(calls);
 static uint64_t       clock_now(void *arg) { return stand.now; }
 static uint64_t       no_chance(void *arg) { return 7; }
 static void got_one(struct worker *w, struct msg *m)
 {
 	got[w->id]++;
 	last_origin = m->origin;
+	if (ncalls < (int)COUNT_OF(calls))
+		view_u32(m->sip.call_id, &calls[ncalls++]);
 	msg_unref(m);
 }
 static const struct core_hooks count_hooks = { .request = got_one, .reply = got_one };
@@ -341,6 +345,42 @@ static void test_a_full_inbox_pushes_back(void **s)
 	two_down(w);
 }
 
+/* What a connection sent stays in its order: behind what waits, also after a post that failed again. */
+static void test_what_waits_is_not_overtaken(void **s)
+{
+	struct worker w[2];
+	int           at_one[6], n = 0, call = 0;
+	char          id[16];
+
+	two_workers(w);
+	for (; n < 6; call++) {
+		struct out o = out_to(id, sizeof id);
+		put_u64(&o, (uint64_t)call);
+		if (dispatch_owner(w[0].key, 2, &(struct sip_peek){ .call_id = out_view(&o) }) == 1)
+			at_one[n++] = call;
+	}
+	while (w[0].counts[COREC_inbox_full] == 0)
+		arrive(&w[0], call++, "udp:192.0.2.1:5060");
+	for (int i = 0; i < 4; i++)
+		assert_false(arrive(&w[0], at_one[i], "tcp:192.0.2.1:5060"));
+	/* still no room: they are tried again and stay in line */
+	stand.now += 5;
+	loop_turn(w[0].loop, 0);
+	/* room, and yet the next ones queue up behind */
+	for (int i = 0; i < 400; i++)
+		loop_turn(w[1].loop, 0);
+	for (int i = 4; i < 6; i++)
+		assert_false(arrive(&w[0], at_one[i], "tcp:192.0.2.1:5060"));
+	ncalls = 0;
+	stand.now += 5;
+	loop_turn(w[0].loop, 0);
+	loop_turn(w[1].loop, 0);
+	assert_int_equal(ncalls, 6);
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(calls[i], at_one[i]);
+	two_down(w);
+}
+
 static void test_bad_frames_are_answered(void **s)
 {
 	struct origin o = stand_origin("tcp:192.0.2.1:5060", "198.51.100.7:4000");
@@ -401,7 +441,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { T(test_cookie), T(test_dispatch), T(test_myself), T(test_sent_by), T(test_bad_requests_are_answered),
 		T(test_strange_replies), T(test_bare_on_a_require_socket), T(test_reply_targets), T(test_stateless_there_and_back),
-		T(test_stateless_later_and_loops), T(test_next_hop), T(test_letters_reach_the_owner), T(test_a_full_inbox_pushes_back),
+		T(test_stateless_later_and_loops), T(test_next_hop), T(test_letters_reach_the_owner), T(test_a_full_inbox_pushes_back), T(test_what_waits_is_not_overtaken),
 		T(test_bad_frames_are_answered), T(test_reply_target_by_via), T(test_notes_and_snapshots) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

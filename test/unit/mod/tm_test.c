@@ -331,6 +331,43 @@ static void test_send_reply_uses_the_transaction(void **s)
 	assert_int_equal(bench_count(0, "SIP/2.0 404 No", NULL), 2);
 }
 
+/* "drop" in an onreply route stops provisional replies, never the end of a transaction (opensips-language.md 8). */
+static void test_finals_cannot_be_dropped(void **s)
+{
+	static const int status[] = { 200, 404, 603 };
+
+	load(GLOBALS "route { t_on_reply(\"r\"); t_relay(); }\n onreply_route[r] { xlog(\"$rs\"); drop; }\n");
+	for (size_t i = 0; i < COUNT_OF(status); i++) {
+		char id[8], line[16];
+		int  at = stand.nsent, n = 0;
+		snprintf(id, sizeof id, "d%zu", i);
+		request("INVITE", id, "sip:bob@192.0.2.9:5070");
+		bench_answer(at, 180);
+		n = bench_count(at, "SIP/2.0 ", NULL);
+		bench_answer(at, status[i]);
+		snprintf(line, sizeof line, "SIP/2.0 %d ", status[i]);
+		assert_int_equal(n, 0);
+		assert_int_equal(bench_count(at, line, NULL), 1);
+	}
+	assert_string_equal(said, "180|200|180|404|180|603|");
+}
+
+/* A failure route that sends the call on and does not arm itself again has run. */
+static void test_a_failure_route_runs_once(void **s)
+{
+	int second, at;
+
+	load(GLOBALS "route { t_on_failure(\"f\"); t_relay(); }\n failure_route[f] { xlog(\"$T_reply_code\"); $ru = \"sip:second@192.0.2.9:5072\"; t_relay(); }\n");
+	request("INVITE", "i", "sip:first@192.0.2.9:5071");
+	bench_answer(0, 404);
+	assert_int_equal(bench_count(0, "INVITE sip:second@", &second), 1);
+	at = stand.nsent;
+	bench_answer(second, 486);
+	assert_string_equal(said, "404|");
+	assert_int_equal(bench_count(at, "SIP/2.0 ", NULL), 1);
+	assert_int_equal(bench_count(at, "INVITE ", NULL), 0);
+}
+
 static void test_new_transaction_forgotten(void **s)
 {
 	load(GLOBALS "route { t_newtran(); }");
@@ -356,6 +393,6 @@ int main(void)
 	const struct CMUnitTest tests[] = { T(test_a_call), T(test_retransmission_ends_the_script), T(test_check_trans), T(test_cancel), T(test_failure_route),
 		T(test_branch_routes), T(test_all_branches_dropped), T(test_codes_of_failure), T(test_onreply_routes), T(test_onreply_avps), T(test_dns_under_t_relay),
 		T(test_edits_and_headers), T(test_proxy_argument_and_timeouts), T(test_cancel_branch_and_local), T(test_send_reply_uses_the_transaction), T(test_replicate_and_minor), T(test_replicate_to_a_slow_name),
-		T(test_new_transaction_forgotten) };
+		T(test_finals_cannot_be_dropped), T(test_a_failure_route_runs_once), T(test_new_transaction_forgotten) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -458,6 +458,65 @@ static void test_old_versions_are_refused(void **state)
 	tls_host_close(b);
 }
 
+/* Versions are each domain's own, also where the name decided after the first context was chosen. */
+static void test_versions_are_the_domains(void **state)
+{
+	struct tls_domain_conf d[2] = { domain(true, "one", &one), domain(true, "two", &two) };
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+
+	d[0].match_sip = VIEW("one.example");
+	d[1].match_sip = VIEW("two.example");
+	d[1].min_version = TLS1_3_VERSION;
+	struct host *b = tls_host(TR_TLS, d, 2);
+	SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
+	assert_true(raw_tls_try(b, ctx, "one.example", NULL, NULL));
+	assert_false(raw_tls_try(b, ctx, "two.example", NULL, NULL));
+	SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION);
+	assert_true(raw_tls_try(b, ctx, "two.example", NULL, NULL));
+	SSL_CTX_free(ctx);
+	tls_host_close(b);
+}
+
+/* An upstream named by its address must have that address in its certificate. */
+static void test_server_of_another_address(void **state)
+{
+	struct tls_domain_conf d = domain(true, "two", &two);
+
+	refused(client_of(TR_TLS, NULL), tls_host(TR_TLS, &d, 1), "127.0.0.1");
+	struct host *a = client_of(TR_TLS, NULL), *b = server_of(TR_TLS);
+	exchange(a, b, TR_TLS, "127.0.0.1");
+	tls_host_close(a);
+	tls_host_close(b);
+}
+
+/* Who we are towards an upstream is part of a connection and of a session: one domain's are never another's. */
+static void test_client_domains_share_nothing(void **state)
+{
+	struct tls_domain_conf d[2] = { domain(false, "bare", NULL), domain(false, "named", &phone) }, s = domain(true, "ask", &one);
+	static const char *const order[] = { "bare", "named", "bare", "named" };
+
+	s.verify_peer = true;
+	s.ca_list = view_str(ca.cert_file);
+	struct host *a = tls_host(TR_TLS, d, 2), *b = tls_host(TR_TLS, &s, 1);
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < COUNT_OF(order); i++) {
+			struct target to = { .transport = TR_TLS, .from = &a->sock[0], .to = b->sock[0].at, .sni = VIEW("one.example"), .tls_domain = view_str(order[i]) };
+			unsigned was = b->nheard;
+			assert_int_equal(kit_send(a, &to, MSG, NO_REF), SEND_OK);
+			kit_until(HOSTS(a, b), b->nheard == was + 1);
+			assert_true(fact(&b->heard[was].o, "tls_peer_subject_cn", i % 2 ? "phone" : NULL));
+		}
+		assert_int_equal(kit_count(a, NETC_conn_opened), 2 * (round + 1));
+		for (unsigned i = 0; i < 2; i++)
+			assert_true(net_close(b->net, b->heard[b->nheard - 1 - i].o.conn));
+		kit_until(HOSTS(a, b), kit_count(a, NETC_conn_closed) == 2 * (round + 1));
+		kit_forget(b);
+	}
+	assert_int_equal(kit_count(b, NETC_tls_resumed), 2);
+	tls_host_close(a);
+	tls_host_close(b);
+}
+
 static void test_domain_choice(void **state)
 {
 	struct tls_domain_conf d[] = {
@@ -603,6 +662,9 @@ int main(void)
 		cmocka_unit_test(test_plain_bytes_and_half_handshake),
 		cmocka_unit_test(test_a_session_stays_in_its_domain),
 		cmocka_unit_test(test_old_versions_are_refused),
+		cmocka_unit_test(test_versions_are_the_domains),
+		cmocka_unit_test(test_server_of_another_address),
+		cmocka_unit_test(test_client_domains_share_nothing),
 		cmocka_unit_test(test_domain_choice),
 		cmocka_unit_test(test_many_messages_both_ways),
 		cmocka_unit_test(test_store_says_what_is_wrong),

@@ -632,6 +632,38 @@ static void test_forged_replies(void **s)
 	assert_int_equal(bench_count(0, "SIP/2.0 200", NULL), 1);
 }
 
+/* The branch is ours, yet the reply is to another request (17.1.3). */
+static void test_replies_of_another_method(void **s)
+{
+	struct txn *t = bench_txn("OPTIONS", "i", UDP);
+	char        text[2048];
+
+	bench_branch(t, "sip:b1@192.0.2.9:5071");
+	txn_relay(t);
+	struct view branch = stand_branch(0);
+	for (int i = 0; i < 2; i++) {
+		snprintf(text, sizeof text, "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=" VIEW_FMT "\r\nVia: SIP/2.0/UDP 198.51.100.7:4000;branch=z9hG4bKi\r\n"
+			"From: <sip:alice@example.com>;tag=a1\r\nTo: <sip:bob@example.com>;tag=b\r\nCall-ID: c1@example.com\r\nCSeq: 1 %s\r\nContent-Length: 0\r\n\r\n",
+			VIEW_ARG(branch), i ? "OPTIONS" : "BYE");
+		stand_receive(text, UDP, "192.0.2.9:5071");
+		assert_int_equal(bench_count(0, "SIP/2.0 200", NULL), i);
+	}
+}
+
+/* The PROXY header travels in the same datagram: it counts (RFC 3261 18.1.1). */
+static void test_the_header_counts_for_the_mtu(void **s)
+{
+	for (int i = 0; i < 2; i++) {
+		struct txn *t = bench_txn("OPTIONS", i ? "big" : "fit", UDP);
+		stand.conf.mtu = 600;
+		stand.header_bytes = i ? 500 : 0;
+		bench_branch(t, "sip:b1@192.0.2.9:5071");
+		txn_relay(t);
+		assert_int_equal(stand.nsent, i + 1);
+		assert_int_equal(stand.sent[i].target.transport, i ? TR_TCP : TR_UDP);
+	}
+}
+
 static int setup(void **s) { bench_up(); return 0; }
 static int teardown(void **s) { bench_down(); return 0; }
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -643,6 +675,7 @@ int main(void)
 		T(test_503_and_timeout_go_on), T(test_refused_addresses), T(test_no_failover), T(test_later_failure_of_a_stream), T(test_dns_that_takes_time),
 		T(test_every_send_speaks_for_the_client), T(test_too_large_for_a_datagram), T(test_everything_may_be_suspended), T(test_dropped_provisional),
 		T(test_failure_point_answers), T(test_failure_point_whose_branches_fail), T(test_bounds), T(test_rfc2543), T(test_rfc3261_matching), T(test_forged_replies),
-		T(test_out_of_memory_anywhere), T(test_extra_headers_everywhere), T(test_minor_and_silent_branches), T(test_a_loop_is_not_sent), T(test_a_flow_is_used_and_never_announced) };
+		T(test_out_of_memory_anywhere), T(test_extra_headers_everywhere), T(test_minor_and_silent_branches), T(test_a_loop_is_not_sent), T(test_a_flow_is_used_and_never_announced),
+		T(test_replies_of_another_method), T(test_the_header_counts_for_the_mtu) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
