@@ -39,13 +39,11 @@ struct msg *msg_make(struct worker *w, struct buf *bytes, struct view v, const s
 	m->bytes = bytes ? buf_ref(bytes) : NULL;
 	origin_keep(&m->origin, o);
 	m->route = (struct msg_route){ .ruri = m->sip.ruri, .q = -1 };
-	m->via = m->sip.via;
+	if (!sip_top_via(&m->sip, &m->via))
+		m->via = (struct sip_via){ .transport = TR_NONE };
 	m->ours = branch_read(w->key, m->via.branch, &m->cookie);
-	if (*why == SIP_FAULT_NONE && sip_is_request(&m->sip)) {
-		m->ruri = m->sip.uri;
-		if (!m->sip.uri_ok)
-			*why = SIP_FAULT_BAD_URI;
-	}
+	if (*why == SIP_FAULT_NONE && sip_is_request(&m->sip) && !sip_uri_parse(m->sip.ruri, &m->ruri))
+		*why = SIP_FAULT_BAD_URI;
 	return m;
 }
 

@@ -82,6 +82,12 @@ static void refuse(struct worker *w, struct msg *m, enum sip_fault why)
 	msg_reply(m, &r);
 }
 
+/* The deep check, with what msg_make() decoded. */
+static enum sip_fault judge(const struct msg *m)
+{
+	return sip_validate_decoded(&m->sip, m->via.whole.n ? &m->via : NULL, &m->ruri);
+}
+
 static void deliver(struct worker *w, struct buf *bytes, struct view v, const struct origin *o)
 {
 	enum sip_fault why;
@@ -97,7 +103,7 @@ static void deliver(struct worker *w, struct buf *bytes, struct view v, const st
 
 	if (!ours && bare_where_header_is_due(o)) {
 		count(w, COREC_bare_forged);
-	} else if (why != SIP_FAULT_NONE || (why = sip_validate(&m->sip)) != SIP_FAULT_NONE) {
+	} else if (why != SIP_FAULT_NONE || (why = judge(m)) != SIP_FAULT_NONE) {
 		refuse(w, m, why);
 	} else if (request) {
 		count(w, COREC_rcv_requests);

@@ -81,21 +81,31 @@ bool lex_list_end(struct cursor *c)
 	return c->p == c->end;
 }
 
+static inline bool digit(char c) { return (uint8_t)(c - '0') < 10; }
+
 /* Four decimal octets without leading zeros, and nothing behind them that would make them a name; else NULL.  Judges as
  * addr_parse_ip() does. */
-static const char *dotted_quad(const char *p, const char *end)
+static const char *dotted_quad(const char *from, const char *end)
 {
-	for (unsigned i = 0; i < 4; i++) {
-		const char *from = p;
-		unsigned octet = 0;
-		for (; p < end && p - from < 3 && lex_is(*p, C_DIGIT); p++)
-			octet = octet * 10 + (unsigned)(*p - '0');
-		if (p == from || octet > 255 || (*from == '0' && p - from > 1))
+	if (from == end || !digit(*from))
+		return NULL;
+	/* A copy with a byte at its end that is neither digit nor dot needs no look at the end in between. */
+	char text[WIDE + 1] = { 0 }, *p = text;
+	wide x = end - from < WIDE ? wide_load_part(from, (size_t)(end - from)) : wide_load(from);
+	memcpy(text, &x, WIDE);
+	for (unsigned i = 0; digit(*p); i++) {
+		const char *octet = p;
+		unsigned value = (unsigned)(*p++ - '0');
+		for (; digit(*p) && value && value <= 25; p++)
+			value = value * 10 + (unsigned)(*p - '0');
+		if (digit(*p) || value > 255 || p - octet > 3)
 			return NULL;
-		if (i < 3 && (p == end || *p++ != '.'))
+		if (i == 3)
+			return lex_is(*p, C_HOST) ? NULL : from + (p - text);
+		if (*p++ != '.')
 			return NULL;
 	}
-	return p == end || !lex_is(*p, C_HOST) ? p : NULL;
+	return NULL;
 }
 
 /* Labels with a dot between each two; the last dot may end the name.  NULL when one is empty, or when they are digits only: what
@@ -144,17 +154,18 @@ bool lex_hostport(struct cursor *c, bool loose, struct view *host, struct view *
 	if (!loose)
 		c->p++;
 	uint32_t number = 0;
-	const char *digits = c->p;
-	for (; c->p < c->end && lex_is(*c->p, C_DIGIT) && number <= UINT16_MAX; c->p++)
-		number = number * 10 + (uint32_t)(*c->p - '0');
-	*port_text = view_of(digits, (size_t)(c->p - digits));
+	const char *p = c->p, *end = c->end;
+	for (; p < end && digit(*p) && number <= UINT16_MAX; p++)
+		number = number * 10 + (uint32_t)(*p - '0');
+	*port_text = view_of(c->p, (size_t)(p - c->p));
+	c->p = p;
 	*port = (uint16_t)number;
 	return port_text->n && number <= UINT16_MAX;
 }
 
 /* The careful way through a line that holds control bytes: they are legal as quoted-pair inside a quoted string and nowhere
  * else (RFC 3261 25.1, RFC 4475 3.1.1.2).  Returns the line's end, or NULL when the input ends first. */
-static const char *line_end_careful(const char *p, const char *end, enum sip_fault *why)
+static __attribute__((noinline, cold)) const char *line_end_careful(const char *p, const char *end, enum sip_fault *why)
 {
 	bool quoted = false, escaped = false;
 	for (; p < end; p++) {
@@ -183,7 +194,7 @@ static const char *line_end_careful(const char *p, const char *end, enum sip_fau
 }
 
 /* The end of the line at p with its folds; NULL when the input ends first. */
-static const char *line_end(const char *p, const char *end, bool folds, enum sip_fault *why)
+static inline const char *line_end(const char *p, const char *end, bool folds, enum sip_fault *why)
 {
 	for (const char *q = p;;) {
 		q = wide_scan(q, end, STOP_CONTROL);

@@ -24,16 +24,19 @@ static inline bool cursor_at(const struct cursor *c, char want) { return c->p < 
 static inline struct view cursor_rest(const struct cursor *c) { return view_of(c->p, (size_t)(c->end - c->p)); }
 static inline void lex_blanks(struct cursor *c)
 {
-	while (c->p < c->end && lex_is(*c->p, C_BLANK))
-		c->p++;
+	const char *p = c->p, *end = c->end;
+	while (p < end && lex_is(*p, C_BLANK))
+		p++;
+	c->p = p;
 }
 /* Longest run of a class; may be empty. */
 static inline struct view lex_run(struct cursor *c, unsigned classes)
 {
-	const char *from = c->p;
-	while (c->p < c->end && lex_is(*c->p, classes))
-		c->p++;
-	return view_of(from, (size_t)(c->p - from));
+	const char *from = c->p, *p = from, *end = c->end;
+	while (p < end && lex_is(*p, classes))
+		p++;
+	c->p = p;
+	return view_of(from, (size_t)(p - from));
 }
 /* Blanks, the byte, blanks: SEMI, COMMA, SLASH, EQUAL, COLON of RFC 3261 25.1.  Moves only on success. */
 static inline bool lex_sep(struct cursor *c, char want)

@@ -18,6 +18,7 @@ enum { SLOTS = 256, EMPTY = HDR_OTHER };
 _Static_assert(HDR_COUNT < SLOTS / 2, "the header table is at most half full");
 
 static uint8_t slot[SLOTS];          /* open addressing: header id or EMPTY; written before main only */
+static wide    header_word[HDR_COUNT];   /* names shorter than WIDE, as wide_load_part() reads them */
 static uint8_t compact_id[256];      /* by letter, both cases */
 
 static unsigned name_hash(struct view v)
@@ -38,20 +39,35 @@ __attribute__((constructor)) static void build_tables(void)
 		while (slot[at] != EMPTY)
 			at = (at + 1) % SLOTS;
 		slot[at] = (uint8_t)id;
+		if (header_name[id].n < WIDE)
+			header_word[id] = wide_load_part(header_name[id].p, header_name[id].n);
 		uint8_t letter = (uint8_t)header_compact[id];
 		if (letter)
 			compact_id[letter] = compact_id[letter & ~0x20u] = (uint8_t)id;
 	}
 }
 
+/* Any spelling, from that slot on. */
+static __attribute__((noinline)) enum sip_hdr_id search(struct view name, unsigned at)
+{
+	for (; slot[at] != EMPTY; at = (at + 1) % SLOTS)
+		if (lex_same(header_name[slot[at]], name))
+			return (enum sip_hdr_id)slot[at];
+	return HDR_OTHER;
+}
+
 enum sip_hdr_id sip_hdr_id(struct view name)
 {
 	if (name.n < 2)
 		return name.n ? (enum sip_hdr_id)compact_id[(uint8_t)name.p[0]] : HDR_OTHER;
-	for (unsigned at = name_hash(name); slot[at] != EMPTY; at = (at + 1) % SLOTS)
-		if (lex_same(header_name[slot[at]], name))
-			return (enum sip_hdr_id)slot[at];
-	return HDR_OTHER;
+	unsigned at = name_hash(name), id = slot[at];
+	if (id == EMPTY)
+		return HDR_OTHER;
+	/* Nearly always: a name in its own slot, spelt as in the RFC. */
+	if (name.n == header_name[id].n && name.n < WIDE &&
+	    wide_first((wide)(wide_load_part(name.p, name.n) != header_word[id])) == WIDE)
+		return (enum sip_hdr_id)id;
+	return search(name, at);
 }
 
 struct view sip_hdr_name(enum sip_hdr_id id)

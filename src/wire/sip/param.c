@@ -12,7 +12,7 @@ static struct view until(struct cursor *c, char stop, bool brackets)
 {
 	const char *from = c->p;
 	bool inside = false;
-	while (c->p < c->end) {
+	while ((c->p = wide_scan(c->p, c->end, STOP_ITEM)) < c->end) {
 		struct view quoted;
 		if (*c->p == '"' && !inside) {
 			if (!lex_quoted(c, &quoted))

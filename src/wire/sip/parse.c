@@ -24,8 +24,6 @@ static void empty_index(struct sip_msg *m, struct view bytes, struct sip_hdr *sp
 	m->first_other = SIP_NO_HDR;
 	m->bytes = bytes;
 	m->hdr = space;
-	m->via.transport = TR_NONE;
-	m->top_via = SIP_MORE;
 }
 
 static void chain(struct pass *s, uint16_t index, enum sip_hdr_id id)
@@ -108,30 +106,18 @@ static void sequence(struct pass *s)
 }
 
 /* From or To; true when it decodes and stands alone.  The tag is that of the first element, whatever follows it. */
-static bool party(struct sip_msg *m, enum sip_hdr_id id, struct sip_nameaddr *who, struct view *tag)
+static bool party(struct sip_msg *m, enum sip_hdr_id id, struct view *uri, struct view *tag)
 {
 	const struct sip_hdr *h = sip_first(m, id);
+	struct view rest = h ? h->value : VIEW_NONE;
+	struct sip_nameaddr who;
 	struct tags tags;
-	if (!h)
+	if (!h || nameaddr_tagged(&rest, &who, &tags) != SIP_OK)
 		return false;
-	struct view rest = h->value;
-	if (nameaddr_tagged(&rest, who, &tags) != SIP_OK)
-		return false;
+	*uri = who.uri;
 	*tag = tags.first;
 	m->tag_twice |= tags.n > 1;
-	return !rest.n && !who->star;
-}
-
-static void decode(struct sip_msg *m)
-{
-	struct sip_walk w = sip_walk(m, HDR_VIA);
-	m->top_via = sip_walk_via(&w, &m->via, NULL);
-	if (m->top_via != SIP_OK)
-		m->via = (struct sip_via){ .transport = TR_NONE };
-	m->more_vias = w.rest;
-	m->uri_ok = m->ruri.n && sip_uri_parse(m->ruri, &m->uri);
-	m->from_ok = party(m, HDR_FROM, &m->from, &m->from_tag);
-	m->to_ok = party(m, HDR_TO, &m->to, &m->to_tag);
+	return !rest.n && !who.star;
 }
 
 enum sip_fault sip_parse(struct view bytes, bool stream, struct sip_hdr *space, size_t cap, struct sip_msg *out)
@@ -163,7 +149,8 @@ enum sip_fault sip_parse(struct view bytes, bool stream, struct sip_hdr *space, 
 	sequence(&s);
 	if (out->first[HDR_CALL_ID] != SIP_NO_HDR)
 		out->call_id = sip_first(out, HDR_CALL_ID)->value;
-	decode(out);
+	out->from_ok = party(out, HDR_FROM, &out->from_uri, &out->from_tag);
+	out->to_ok = party(out, HDR_TO, &out->to_uri, &out->to_tag);
 	return s.why;
 }
 
@@ -215,18 +202,25 @@ enum sip_status sip_walk_via(struct sip_walk *w, struct sip_via *out, const stru
 
 bool sip_top_via(const struct sip_msg *m, struct sip_via *out)
 {
-	*out = m->via;
-	return m->top_via == SIP_OK;
+	struct sip_walk w = sip_walk(m, HDR_VIA);
+	return sip_walk_via(&w, out, NULL) == SIP_OK;
+}
+
+static bool the_one(const struct sip_msg *m, enum sip_hdr_id id, struct sip_nameaddr *out)
+{
+	const struct sip_hdr *h = sip_first(m, id);
+	if (!h)
+		return false;
+	struct view rest = h->value;
+	return sip_nameaddr_next(&rest, out) == SIP_OK && !rest.n && !out->star;
 }
 
 bool sip_from(const struct sip_msg *m, struct sip_nameaddr *out)
 {
-	*out = m->from;
-	return m->from_ok;
+	return the_one(m, HDR_FROM, out);
 }
 
 bool sip_to(const struct sip_msg *m, struct sip_nameaddr *out)
 {
-	*out = m->to;
-	return m->to_ok;
+	return the_one(m, HDR_TO, out);
 }

@@ -124,14 +124,10 @@ struct sip_msg {                       /* never changes after sip_parse() (desig
 	uint32_t        cseq;
 	struct view     cseq_method;
 	struct view     call_id, from_tag, to_tag;    /* empty when absent */
-	/* What nearly every reader asks for, decoded once.  Not judged: that is for sip_validate(). */
-	struct sip_via  via;           /* the top one, if top_via is SIP_OK; else empty, with transport TR_NONE */
-	struct sip_uri  uri;           /* of ruri, if uri_ok */
-	struct sip_nameaddr from, to;  /* if from_ok, to_ok */
-	struct view     more_vias;     /* what follows the top Via in its header */
-	enum sip_status top_via;       /* SIP_MORE: there is none */
-	bool            uri_ok, from_ok, to_ok;
-	bool            tag_twice;     /* in From or in To */
+	/* Seen on the way to the tags; sip_validate() judges it. */
+	struct view     from_uri, to_uri;
+	bool            from_ok, to_ok;               /* sip_from(), sip_to() would succeed */
+	bool            tag_twice;                    /* in From or in To */
 };
 static inline bool sip_is_request(const struct sip_msg *m) { return m->status == 0; }
 /* First header of an id, or NULL. */
@@ -154,6 +150,9 @@ enum sip_fault sip_parse(struct view bytes, bool stream, struct sip_hdr *space, 
 /* The deeper check of a parsed request or response: mandatory headers, every Via, From, To, Contact, R-URI, Max-Forwards,
  * Expires and Content-Type decode.  Run once, before a message enters the script. */
 enum sip_fault sip_validate(const struct sip_msg *m);
+/* The same for who has decoded the top Via (sip_top_via) and the request URI (sip_uri_parse of m->ruri) already.  NULL: does not
+ * decode; a response needs no `ruri`. */
+enum sip_fault sip_validate_decoded(const struct sip_msg *m, const struct sip_via *top, const struct sip_uri *ruri);
 /* A request (not an ACK) that holds what an answer must echo: Via, From, To, Call-ID, CSeq.  They need not decode; a Via that
  * does not is echoed as it is, and the answer goes to where the bytes came from. */
 bool           sip_answerable(const struct sip_msg *m);

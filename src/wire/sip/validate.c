@@ -13,20 +13,30 @@ static bool version_ours(struct view protocol)
 	return lex_same(protocol, VIEW("SIP/2.0")) || (view_ends(protocol, VIEW("2.0")) && view_starts_ci(protocol, VIEW("SIP")));
 }
 
-static enum sip_fault check_via(const struct sip_msg *m)
+/* Where the walk over the Vias stands once the top one is decoded. */
+static struct sip_walk below(const struct sip_msg *m, const struct sip_via *top)
 {
-	struct sip_walk w = { m, sip_first(m, HDR_VIA), m->more_vias };
+	struct sip_walk w = sip_walk(m, HDR_VIA);
+	struct cursor c = { top->whole.p + top->whole.n, w.rest.p + w.rest.n };
+	lex_list_end(&c);
+	w.rest = cursor_rest(&c);
+	return w;
+}
+
+static enum sip_fault check_via(const struct sip_msg *m, const struct sip_via *top)
+{
 	struct sip_via via;
 	enum sip_status st;
 	unsigned count = 1;
-	for (const struct sip_hdr *h = w.h; h; h = sip_next(m, h))
+	for (const struct sip_hdr *h = sip_first(m, HDR_VIA); h; h = sip_next(m, h))
 		if (!h->value.n)
 			return SIP_FAULT_BAD_VIA;
-	if (m->top_via != SIP_OK || !version_ours(m->via.protocol))
+	if (!top || !version_ours(top->protocol))
 		return SIP_FAULT_BAD_VIA;
 	/* A cookie without an identifier would make all such requests one transaction: RFC 4475 3.2.1. */
-	if (sip_is_request(m) && view_is_ci(m->via.branch, VIEW("z9hG4bK")))
+	if (sip_is_request(m) && view_is_ci(top->branch, VIEW("z9hG4bK")))
 		return SIP_FAULT_BAD_VIA;
+	struct sip_walk w = below(m, top);
 	for (; (st = sip_walk_via(&w, &via, NULL)) == SIP_OK; count++) {
 		if (count == MSG_MAX_VIA)
 			return SIP_FAULT_TOO_MANY;
@@ -36,21 +46,21 @@ static enum sip_fault check_via(const struct sip_msg *m)
 	return st == SIP_BAD ? SIP_FAULT_BAD_VIA : SIP_FAULT_NONE;
 }
 
-static enum sip_fault check_ruri(const struct sip_msg *m)
+static enum sip_fault check_ruri(const struct sip_msg *m, const struct sip_uri *ruri)
 {
-	if (!m->uri_ok)
+	if (!ruri)
 		return SIP_FAULT_BAD_URI;
 	/* A Route names the next hop, and then the target's scheme is not ours to know. */
-	if (m->uri.scheme == SCHEME_OTHER && !sip_first(m, HDR_ROUTE))
+	if (ruri->scheme == SCHEME_OTHER && !sip_first(m, HDR_ROUTE))
 		return SIP_FAULT_BAD_SCHEME;
 	/* Headers in a Request-URI are not allowed, and must never become headers: RFC 4475 3.1.2.11. */
-	return m->uri.headers.p ? SIP_FAULT_BAD_URI : SIP_FAULT_NONE;
+	return ruri->headers.p ? SIP_FAULT_BAD_URI : SIP_FAULT_NONE;
 }
 
 /* Two tags would let two readers see two dialogs. */
 static enum sip_fault check_from_to(const struct sip_msg *m)
 {
-	bool fine = m->from_ok && m->to_ok && !m->tag_twice && uri_ok(m->from.uri) && uri_ok(m->to.uri);
+	bool fine = m->from_ok && m->to_ok && !m->tag_twice && uri_ok(m->from_uri) && uri_ok(m->to_uri);
 	return fine ? SIP_FAULT_NONE : SIP_FAULT_BAD_FROM_TO;
 }
 
@@ -136,21 +146,28 @@ static enum sip_fault check_present(const struct sip_msg *m)
 	return SIP_FAULT_NONE;
 }
 
+enum sip_fault sip_validate_decoded(const struct sip_msg *m, const struct sip_via *top, const struct sip_uri *ruri)
+{
+	static enum sip_fault (*const checks[])(const struct sip_msg *) = {
+		check_from_to, check_call_id, check_contact, check_routes, check_numbers, check_content_type,
+	};
+	/* In this order, so that the answer names the first thing a reader of the message would stumble over. */
+	enum sip_fault why = check_present(m);
+	if (!why)
+		why = check_via(m, top);
+	if (!why && sip_is_request(m))
+		why = check_ruri(m, ruri);
+	for (size_t i = 0; i < COUNT_OF(checks) && !why; i++)
+		why = checks[i](m);
+	return why;
+}
+
 enum sip_fault sip_validate(const struct sip_msg *m)
 {
-	/* In this order, so that the answer names the first thing a reader of the message would stumble over. */
-	static enum sip_fault (*const checks[])(const struct sip_msg *) = {
-		check_present, check_via, check_ruri, check_from_to, check_call_id, check_contact, check_routes, check_numbers,
-		check_content_type,
-	};
-	for (size_t i = 0; i < COUNT_OF(checks); i++) {
-		if (checks[i] == check_ruri && !sip_is_request(m))
-			continue;
-		enum sip_fault why = checks[i](m);
-		if (why)
-			return why;
-	}
-	return SIP_FAULT_NONE;
+	struct sip_via top;
+	struct sip_uri ruri;
+	bool has_top = sip_top_via(m, &top), has_ruri = sip_is_request(m) && sip_uri_parse(m->ruri, &ruri);
+	return sip_validate_decoded(m, has_top ? &top : NULL, has_ruri ? &ruri : NULL);
 }
 
 bool sip_answerable(const struct sip_msg *m)

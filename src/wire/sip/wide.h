@@ -65,6 +65,7 @@ enum wide_stop {
 	STOP_UNSEEN,    /* anything but visible ASCII */
 	STOP_URI,       /* what no URI holds: the complement of C_URI */
 	STOP_PVALUE,    /* what no unquoted value of a header parameter holds; more than tokens, as IPv6, base64 and URIs occur */
+	STOP_ITEM,      /* what ends or shields an item of a list: " < > ; , */
 	STOP_COLON,
 };
 static inline __attribute__((always_inline)) wide wide_stops(wide x, enum wide_stop stop)
@@ -73,6 +74,8 @@ static inline __attribute__((always_inline)) wide wide_stops(wide x, enum wide_s
 		return (wide)(x == ':');
 	if (stop == STOP_CONTROL)
 		return (wide)(x < ' ') | (wide)(x == 0x7f);
+	if (stop == STOP_ITEM)
+		return (wide)(x == '"') | (wide)(x == ';') | (wide)(x == ',') | (wide)((x & 0xfd) == '<');
 	wide unseen = (wide)(x - '!' > '~' - '!');
 	if (stop == STOP_UNSEEN)
 		return unseen;
