@@ -5,7 +5,7 @@
 #include <openssl/err.h>
 #include <openssl/rand.h>
 
-enum { TLS_RECORD = 16384, SNI_MAX = 255 };
+enum { TLS_RECORD = 16384, TLS_RECORD_MORE = 2048, SNI_MAX = 255, HELLO_STEP = 1024 };
 
 struct tls {
 	SSL                     *ssl;
@@ -15,6 +15,8 @@ struct tls {
 	bool                     established, heard;      /* heard: the peer has sent a byte */
 	uint16_t                 sni_n;
 	char                    *sni;             /* of an accepted connection */
+	char                    *early;           /* what the client sent before there was an SSL */
+	uint32_t                 early_n, early_off;
 };
 
 static struct tls *tls_of(const struct conn *c, unsigned at)
@@ -28,6 +30,59 @@ static struct tls *tls_by(const SSL *ssl)
 	return SSL_get_app_data(ssl);
 }
 
+/* ---- before there is an SSL ---- */
+
+/* A client's first record is whole, or is none. */
+static bool hello_whole(const struct tls *t)
+{
+	const uint8_t *p = (const uint8_t *)t->early;
+
+	if (!t->early_n)
+		return false;
+	if (p[0] != SSL3_RT_HANDSHAKE)
+		return true;
+	if (t->early_n < SSL3_RT_HEADER_LENGTH)
+		return false;
+	size_t n = (size_t)p[3] << 8 | p[4];
+	return n > TLS_RECORD + TLS_RECORD_MORE || t->early_n >= SSL3_RT_HEADER_LENGTH + n;
+}
+
+/* An SSL costs fifty times what a connection does: who connects and waits, or dribbles its hello, gets none. */
+static enum io hello_read(struct conn *c, unsigned at, struct tls *t)
+{
+	while (!hello_whole(t)) {
+		size_t got;
+		bool whole;
+		enum io r = stage_recv(c, at - 1, c->net->scratch, HELLO_STEP, &got, &whole);
+		if (got) {
+			char *more = realloc(t->early, t->early_n + got);
+			if (!more)
+				return IO_ERR;
+			memcpy(more + t->early_n, c->net->scratch, got);
+			t->early = more;
+			t->early_n += (uint32_t)got;
+			t->heard = true;
+		}
+		if (r != IO_OK)
+			return hello_whole(t) ? IO_OK : r;
+	}
+	return IO_OK;
+}
+
+static size_t early_take(struct tls *t, char *p, size_t n)
+{
+	must(t->early_off < t->early_n);
+	size_t k = t->early_n - t->early_off < n ? t->early_n - t->early_off : n;
+
+	memcpy(p, t->early + t->early_off, k);
+	t->early_off += (uint32_t)k;
+	if (t->early_off == t->early_n) {
+		free(t->early);
+		t->early = NULL;
+	}
+	return k;
+}
+
 /* ---- the BIO: the stage below ---- */
 
 static int bio_read(BIO *b, char *p, int n)
@@ -38,6 +93,8 @@ static int bio_read(BIO *b, char *p, int n)
 	must(n > 0 && t->at > 0);
 
 	BIO_clear_retry_flags(b);
+	if (t->early)
+		return (int)early_take(t, p, (size_t)n);
 	switch (stage_recv(t->c, t->at - 1, p, (size_t)n, &got, &whole)) {
 	case IO_OK:
 		t->heard = true;
@@ -352,37 +409,33 @@ static bool client_names(struct tls *t)
 	return !d->verify_peer || SSL_set1_host(t->ssl, name);
 }
 
-static struct tls *tls_new(struct conn *c, unsigned at)
+static bool tls_begin(struct conn *c, struct tls *t)
 {
 	struct tls_store *store = c->net->store;
-	struct tls *t = calloc(1, sizeof *t);
 
-	c->state[at] = t;
-	if (!t || !store)
-		return NULL;
-	t->c = c;
-	t->at = at;
+	if (!store)
+		return false;
 	t->domain = c->origin.outbound ? tls_store_client(store, &c->origin.wire_src, c->tls_domain, c->sni) :
 		tls_store_any_server(store);
 	if (!t->domain) {
 		log_at(L_ERR, "net: no TLS %s domain fits", c->origin.outbound ? "client" : "server");
-		return NULL;
+		return false;
 	}
 	t->ssl = SSL_new(tls_domain_ctx(t->domain, c->net->id));
 	BIO *bio = t->ssl ? bio_new(t) : NULL;
 	if (!bio)
-		return NULL;
+		return false;
 	SSL_set_bio(t->ssl, bio, bio);
 	SSL_set_app_data(t->ssl, t);
 	if (!c->origin.outbound) {
 		SSL_set_accept_state(t->ssl);
-		return t;
+		return true;
 	}
 	SSL_set_connect_state(t->ssl);
 	if (!client_names(t))
-		return NULL;
+		return false;
 	session_resume(t);
-	return t;
+	return true;
 }
 
 static const char *failure(struct tls *t)
@@ -434,9 +487,20 @@ static enum io tls_open(struct conn *c, unsigned at)
 {
 	struct tls *t = tls_of(c, at);
 
-	if (!t)
-		t = tls_new(c, at);
 	if (!t) {
+		c->state[at] = t = calloc(1, sizeof *t);
+		if (!t)
+			return IO_ERR;
+		t->c = c;
+		t->at = at;
+	}
+	if (!t->ssl && !c->origin.outbound) {
+		enum io r = hello_read(c, at, t);
+		/* Half a hello and then the end is a failed handshake; OpenSSL has the words for it. */
+		if (r == IO_AGAIN || (r != IO_OK && (!t->heard || c->closing)))
+			return r;
+	}
+	if (!t->ssl && !tls_begin(c, t)) {
 		conn_fail(c, NETC_tls_failed, SEND_REFUSED);
 		return IO_ERR;
 	}
@@ -541,6 +605,7 @@ static void tls_close(struct conn *c, unsigned at, bool polite)
 		ERR_clear_error();
 	}
 	free(t->sni);
+	free(t->early);
 	free(t);
 	c->state[at] = NULL;
 }

@@ -593,6 +593,45 @@ static void test_store_says_what_is_wrong(void **state)
 	assert_null(tls_store_new(&d, 1, 1, &err));
 }
 
+/* Who connects and waits, or sends half a hello, holds little more than what it sent; a hello in pieces is served all the same. */
+static void test_half_open_is_cheap(void **state)
+{
+	static const struct { const char *name; size_t sent; } rows[] = { { "silent", 0 }, { "three bytes", 3 }, { "half a hello", 100 } };
+	enum { N = 100 };
+	struct host *b = server_of(TR_TLS);
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	SSL *ssl = SSL_new(ctx);
+	BIO *out = BIO_new(BIO_s_mem());
+	char hello[4096];
+
+	SSL_set_bio(ssl, BIO_new(BIO_s_mem()), out);
+	SSL_set_connect_state(ssl);
+	SSL_do_handshake(ssl);
+	assert_true(BIO_read(out, hello, sizeof hello) > 200);
+	for (size_t row = 0; row < COUNT_OF(rows); row++) {
+		int fd[2 * N];
+		size_t before = 0;
+		for (int i = 0; i < 2 * N; i++) {
+			if (i == N)
+				before = mallinfo2().uordblks;
+			fd[i] = raw_connect("127.0.0.1", &b->sock[0].at);
+			if (rows[row].sent)
+				raw_put(fd[i], hello, rows[row].sent);
+			kit_turns(HOSTS(b), 2);
+		}
+		size_t each = (mallinfo2().uordblks - before) / N;
+		if (before && each > 2048)
+			fail_msg("%s: %zu bytes", rows[row].name, each);
+		for (int i = 0; i < 2 * N; i++)
+			close(fd[i]);
+		kit_turns(HOSTS(b), 5);
+	}
+	SSL_free(ssl);
+	assert_true(raw_tls_try(b, ctx, "one.example", NULL, NULL));
+	SSL_CTX_free(ctx);
+	tls_host_close(b);
+}
+
 static void test_idle_connections_are_cheap(void **state)
 {
 	enum { N = 200 };
@@ -668,6 +707,7 @@ int main(void)
 		cmocka_unit_test(test_domain_choice),
 		cmocka_unit_test(test_many_messages_both_ways),
 		cmocka_unit_test(test_store_says_what_is_wrong),
+		cmocka_unit_test(test_half_open_is_cheap),
 		cmocka_unit_test(test_idle_connections_are_cheap),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
