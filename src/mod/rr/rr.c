@@ -177,14 +177,36 @@ static bool is_ours(struct run *r, const struct sip_uri *u)
 	return core_is_myself(r->w->conf, u->host, u->port ? u->port : transport_port(t), u->transport.n ? t : TR_NONE);
 }
 
-/* Remove one element from its header line: with the comma after it, or before it, or the whole line when it is alone. */
+/* An edit has taken it away already. */
+static bool gone(const struct run *r, struct view v)
+{
+	size_t off = (size_t)(v.p - r->msg->sip.bytes.p);
+
+	for (const struct edit *e = r->edits->first; e; e = e->next)
+		if (e->off <= off && off + v.n <= e->off + e->len)
+			return true;
+	return false;
+}
+
+static bool last_of_line(const struct run *r, const struct hop *h)
+{
+	struct view rest = h->hdr->value;
+	struct sip_nameaddr other;
+
+	while (sip_nameaddr_next(&rest, &other) == SIP_OK)
+		if (other.whole.p != h->na.whole.p && !gone(r, other.whole))
+			return false;
+	return true;
+}
+
+/* Remove one element from its header line: with the comma after it, or before it, or the whole line when nothing else is left. */
 static bool cut(struct run *r, const struct hop *h)
 {
 	struct view line = h->hdr->value, whole = h->na.whole;
 	size_t before = (size_t)(whole.p - line.p), after = line.n - before - whole.n;
-	struct view tail = view_from(line, before + whole.n), head = view_sub(line, 0, before);
+	struct view tail = view_from(line, before + whole.n);
 
-	if (view_find(head, ',') == head.n && view_find(tail, ',') == tail.n)
+	if (last_of_line(r, h))
 		return edit_delete(r->msg, r->edits, h->hdr->line);
 	if (after && view_find(tail, ',') < tail.n)
 		return edit_delete(r->msg, r->edits, view_of(whole.p, whole.n + view_find(tail, ',') + 1));
