@@ -217,11 +217,17 @@ static bool escape_uri(struct run *r, struct value *v, const char *plain)
 static bool s_escape_user(struct run *r, struct value *v, const struct value *a, int n) { return escape_uri(r, v, "-_.!~*'()&=+$,;?/"); }
 static bool s_escape_param(struct run *r, struct value *v, const struct value *a, int n) { return escape_uri(r, v, "-_.!~*'()[]/:&+$"); }
 
+/* A caller writes %0D%0A into a user part: decoded into header text, it would begin a line of its own. */
 static bool s_unescape_uri(struct run *r, struct value *v, const struct value *a, int n)
 {
 	struct out o;
 
-	return transform_room(r, &o, v->s.n) && sip_unescape(v->s, &o) && transform_done(v, &o);
+	if (!transform_room(r, &o, v->s.n) || !sip_unescape(v->s, &o))
+		return false;
+	for (size_t i = 0; i < o.n; i++)
+		if ((uint8_t)o.p[i] < ' ' || o.p[i] == 0x7f)
+			return false;
+	return transform_done(v, &o);
 }
 
 static bool fold(struct run *r, struct value *v, bool up)
@@ -516,9 +522,9 @@ const struct script_transform core_transforms[] = {
 	{ "s.escape.common", s_escape_common, .help = "backslash before quotes, backslash and NUL" },
 	{ "s.unescape.common", s_unescape_common, .help = "undo s.escape.common" },
 	{ "s.escape.user", s_escape_user, .help = "%HH for what may not stand in a user part" },
-	{ "s.unescape.user", s_unescape_uri, .help = "decode %HH" },
+	{ "s.unescape.user", s_unescape_uri, .help = "decode %HH; NULL when a control byte comes out" },
 	{ "s.escape.param", s_escape_param, .help = "%HH for what may not stand in a URI parameter" },
-	{ "s.unescape.param", s_unescape_uri, .help = "decode %HH" },
+	{ "s.unescape.param", s_unescape_uri, .help = "decode %HH; NULL when a control byte comes out" },
 	{ "s.tolower", s_tolower, .help = "ASCII lower case" },
 	{ "s.toupper", s_toupper, .help = "ASCII upper case" },
 	{ "s.index", s_index, 1, 2, .help = "first position of a text, from a start" },
