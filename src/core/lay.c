@@ -171,7 +171,7 @@ const struct edit *via_marks(const struct msg *m, struct via_marks *v)
 	struct view           had_received = VIEW_NONE, had_rport = VIEW_NONE, base = m->sip.bytes;
 	bool                  rport = via->has_rport || (m->via_flags & VIA_FORCE_RPORT);
 	bool                  received = rport || !via_names(via, src);
-	bool                  old_received = via_param_at(via, VIEW("received"), &had_received);
+	bool                  old_received = via->received.p && via_param_at(via, VIEW("received"), &had_received);
 	bool                  old_rport = via->has_rport && via_param_at(via, VIEW("rport"), &had_rport);
 	struct out            o = out_to(v->text, sizeof v->text);
 	int                   n = 0;
