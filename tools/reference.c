@@ -4,6 +4,7 @@
  *
  * A row that is added to a table is documented by that alone; tools/check-docs compares the pages with what this prints. */
 #include "mod/mod.h"
+#include "txn/txn.h"
 #include "script/ast.h"
 #include <stdio.h>
 
@@ -202,7 +203,7 @@ static void parameters(void)
 /* ---- counters --------------------------------------------------------------------------------------------------------------- */
 
 #define C(name, help) { #name, help },
-static const struct counter { const char *name, *help; } net_counters[] = { NET_COUNTERS(C) }, core_counters[] = { CORE_COUNTERS(C) };
+static const struct counter { const char *name, *help; } net_counters[] = { NET_COUNTERS(C) }, core_counters[] = { CORE_COUNTERS(C) }, tm_counters[] = { TXN_COUNTERS(C) };
 #undef C
 
 static void counter_table(const char *group, const char *text, const struct counter *c, size_t n)
@@ -226,6 +227,7 @@ static void counters(void)
 		printf("| `pp_reject." VIEW_FMT "` | " VIEW_FMT " |\n", VIEW_ARG(name), VIEW_ARG(text));
 	}
 	counter_table("core", "Messages.", core_counters, COUNT_OF(core_counters));
+	counter_table("tm", "Transactions; only while the module is loaded.", tm_counters, COUNT_OF(tm_counters));
 }
 
 int main(int argc, char **argv)
