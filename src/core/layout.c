@@ -110,7 +110,9 @@ static struct view status_line(uint16_t status, struct view reason, struct arena
 	put(&o, VIEW("SIP/2.0 "));
 	put_u64(&o, status);
 	put_char(&o, ' ');
-	put(&o, reason);
+	/* A script's reason may quote the caller: nothing of it can end the line. */
+	for (size_t i = 0; i < reason.n; i++)
+		put_char(&o, (uint8_t)reason.p[i] < ' ' || reason.p[i] == 0x7f ? ' ' : reason.p[i]);
 	put(&o, VIEW("\r\n"));
 	return out_view(&o);
 }

@@ -284,6 +284,10 @@ static int f_force_send_socket(struct run *r, const struct arg *a)
 
 static int f_set_advertised_address(struct run *r, const struct arg *a)
 {
+	/* It goes into Via and Record-Route: a name or an address, nothing that ends one. */
+	for (size_t i = 0; i < a[0].s.n; i++)
+		if ((uint8_t)a[0].s.p[i] <= ' ' || a[0].s.p[i] == 0x7f || memchr(";,\"<>", a[0].s.p[i], 5))
+			return SCRIPT_FALSE;
 	r->msg->advertised_host = arena_copy(r->tmp, a[0].s);
 	return yes(r->msg->advertised_host.p);
 }

@@ -22,6 +22,21 @@ bool var_join(struct run *r, const struct var_use *u, struct value *out, bool (*
 	return true;
 }
 
+/* What a stranger folded is one line to a script: a line end in a value could begin a header of his own where the script writes it. */
+static bool unfolded(struct run *r, struct value *out, struct view v)
+{
+	if (!v.n || !memchr(v.p, '\n', v.n))
+		return var_text(out, v);
+
+	char      *p = arena_alloc(r->tmp, v.n);
+	struct out o = out_to(p, p ? v.n : 0);
+
+	if (!p)
+		return false;
+	sip_unfold(v, &o);
+	return var_text(out, out_view(&o));
+}
+
 /* ---- From, To ------------------------------------------------------------------------------------------------------ */
 
 static bool address_of(bool (*which)(const struct sip_msg *, struct sip_nameaddr *), struct run *r, struct sip_nameaddr *na, struct sip_uri *u)
@@ -32,7 +47,7 @@ static bool address_of(bool (*which)(const struct sip_msg *, struct sip_nameaddr
 	bool get_##party##_uri(struct run *r, const struct var_use *use, struct value *out) \
 	{ struct sip_nameaddr na; return address_of(sip_##party, r, &na, NULL) && var_text(out, na.uri); } \
 	bool get_##party##_name(struct run *r, const struct var_use *use, struct value *out) \
-	{ struct sip_nameaddr na; return address_of(sip_##party, r, &na, NULL) && var_text(out, na.display); } \
+	{ struct sip_nameaddr na; return address_of(sip_##party, r, &na, NULL) && unfolded(r, out, na.display); } \
 	bool get_##party##_user(struct run *r, const struct var_use *use, struct value *out) \
 	{ struct sip_nameaddr na; struct sip_uri u; return address_of(sip_##party, r, &na, &u) && var_text(out, u.user); } \
 	bool get_##party##_host(struct run *r, const struct var_use *use, struct value *out) \
@@ -79,7 +94,7 @@ static bool header_text(struct run *r, enum sip_hdr_id id, struct value *out)
 {
 	const struct sip_hdr *h = r->msg ? sip_first(&r->msg->sip, id) : NULL;
 
-	return h && var_text(out, h->value);
+	return h && unfolded(r, out, h->value);
 }
 
 bool get_content_length(struct run *r, const struct var_use *u, struct value *out)
@@ -109,7 +124,7 @@ static bool one_path(struct run *r, const struct var_use *u, int index, struct v
 
 	for (int i = 0; sip_walk_nameaddr(&w, &na, NULL) == SIP_OK; i++)
 		if (i == index)
-			return var_text(out, na.whole);
+			return unfolded(r, out, na.whole);
 	return false;
 }
 bool get_path(struct run *r, const struct var_use *u, struct value *out)
@@ -144,7 +159,7 @@ static bool one_contact(struct run *r, const struct var_use *u, int index, struc
 {
 	struct sip_nameaddr na;
 
-	return nth_nameaddr(r, HDR_CONTACT, index, &na) && var_text(out, na.whole);
+	return nth_nameaddr(r, HDR_CONTACT, index, &na) && unfolded(r, out, na.whole);
 }
 bool get_contact(struct run *r, const struct var_use *u, struct value *out) { return var_join(r, u, out, one_contact); }
 
@@ -171,10 +186,10 @@ static bool one_contact_field(struct run *r, const struct var_use *u, int index,
 	if (!nth_nameaddr(r, HDR_CONTACT, index, &na) || u->bound < 0)
 		return false;
 	switch (u->bound) {
-	case CONTACT_NAME:   return var_text(out, na.display);
+	case CONTACT_NAME:   return unfolded(r, out, na.display);
 	case CONTACT_URI:    return var_text(out, na.uri);
-	case CONTACT_PARAMS: return var_text(out, na.params);
-	default:             return sip_param(na.params, contact_fields[u->bound], &value) && var_text(out, value);
+	case CONTACT_PARAMS: return unfolded(r, out, na.params);
+	default:             return sip_param(na.params, contact_fields[u->bound], &value) && unfolded(r, out, value);
 	}
 }
 bool get_contact_fields(struct run *r, const struct var_use *u, struct value *out) { return var_join(r, u, out, one_contact_field); }
@@ -224,8 +239,8 @@ static bool one_hdr(struct run *r, const struct var_use *u, int index, struct va
 
 	if (!h)
 		return false;
-	*out = value_str(h->value.p ? h->value : VIEW(""));
-	return true;
+	*out = value_str(VIEW(""));
+	return !h->value.n || unfolded(r, out, h->value);
 }
 bool get_hdr(struct run *r, const struct var_use *u, struct value *out) { return var_join(r, u, out, one_hdr); }
 
@@ -259,7 +274,7 @@ static bool identity(struct run *r, enum sip_hdr_id id, struct sip_nameaddr *na,
 	{ struct sip_nameaddr na; struct sip_uri u; (void)u; return identity(r, id, &na, with_uri) && (expr); }
 IDENTITY(pai_uri, HDR_P_ASSERTED_IDENTITY, var_text(out, na.uri), NULL)
 IDENTITY(ppi_uri, HDR_P_PREFERRED_IDENTITY, var_text(out, na.uri), NULL)
-IDENTITY(ppi_name, HDR_P_PREFERRED_IDENTITY, var_text(out, na.display), NULL)
+IDENTITY(ppi_name, HDR_P_PREFERRED_IDENTITY, unfolded(r, out, na.display), NULL)
 IDENTITY(ppi_user, HDR_P_PREFERRED_IDENTITY, var_text(out, u.user), &u)
 IDENTITY(ppi_host, HDR_P_PREFERRED_IDENTITY, var_text(out, u.host), &u)
 IDENTITY(rpid_uri, HDR_REMOTE_PARTY_ID, var_text(out, na.uri), NULL)
@@ -271,7 +286,7 @@ static bool diversion_param(struct run *r, struct view name, struct value *out)
 	struct sip_nameaddr na;
 	struct view value;
 
-	return identity(r, HDR_DIVERSION, &na, NULL) && sip_param(na.params, name, &value) && var_text(out, value);
+	return identity(r, HDR_DIVERSION, &na, NULL) && sip_param(na.params, name, &value) && unfolded(r, out, value);
 }
 bool get_diversion_reason(struct run *r, const struct var_use *u, struct value *out) { return diversion_param(r, VIEW("reason"), out); }
 bool get_diversion_privacy(struct run *r, const struct var_use *u, struct value *out) { return diversion_param(r, VIEW("privacy"), out); }
@@ -305,7 +320,7 @@ static bool credential_text(struct run *r, struct view name, struct value *out)
 {
 	struct view v;
 
-	return credential(r, name, &v) && var_text(out, v);
+	return credential(r, name, &v) && unfolded(r, out, v);
 }
 bool get_auth_whole(struct run *r, const struct var_use *u, struct value *out) { return credential_text(r, VIEW("username"), out); }
 bool get_auth_realm(struct run *r, const struct var_use *u, struct value *out) { return credential_text(r, VIEW("realm"), out); }

@@ -225,6 +225,18 @@ static void test_hop(void **s)
 	msg_unref(m);
 }
 
+/* A script's reason may quote what a caller folded. */
+static void test_a_reason_is_one_line(void **s)
+{
+	struct msg *m = stand_msg(REQUEST("SIP/2.0/UDP 10.0.0.1;rport;branch=z9hG4bKa", "Content-Length: 0\r\n"), "udp:192.0.2.1:5060", "198.51.100.7:4000");
+	struct own_reply r = { .status = 400, .reason = VIEW("No\r\nContent-Length: 9\tx\x7f") };
+	struct laid laid;
+
+	assert_true(layout_own_reply(m, &r, m->arena, &laid));
+	assert_true(view_starts(laid_flat(&laid, m->arena), VIEW("SIP/2.0 400 No  Content-Length: 9 x \r\nVia: ")));
+	msg_unref(m);
+}
+
 static void test_arena_full(void **s)
 {
 	struct msg   *m = stand_msg(REQUEST("SIP/2.0/UDP 10.0.0.1;rport;branch=z9hG4bKa", "Content-Length: 0\r\n"), "udp:192.0.2.1:5060", "198.51.100.7:4000");
@@ -249,6 +261,6 @@ static int teardown(void **s) { stand_down(); return 0; }
 int main(void)
 {
 	const struct CMUnitTest tests[] = { T(test_via_marks), T(test_real_source), T(test_one_content_length), T(test_edits), T(test_many_pieces), T(test_routes),
-		T(test_reply), T(test_own_reply), T(test_hop), T(test_arena_full) };
+		T(test_reply), T(test_own_reply), T(test_a_reason_is_one_line), T(test_hop), T(test_arena_full) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
