@@ -303,12 +303,50 @@ static void test_forgotten_by_the_script(void **s)
 
 static int setup(void **s) { bench_up(); return 0; }
 static int teardown(void **s) { bench_down(); return 0; }
+/* A stream loses nothing: a final goes out once (timer G), and who repeats it later is a stray (timer D is 0). */
+static void test_finals_on_streams(void **s)
+{
+	struct txn *t = bench_txn("INVITE", "i", TCP);
+
+	bench_branch(t, "sip:b1@192.0.2.9:5071;transport=tcp");
+	txn_relay(t);
+	bench_answer(0, 486);
+	assert_int_equal(bench_count(0, "SIP/2.0 486", NULL), 1);
+	assert_int_equal(bench_count(0, "ACK", NULL), 1);
+	stand_turn(1);
+	bench_answer(0, 486);
+	assert_int_equal(bench_count(0, "ACK", NULL), 1);
+	assert_int_equal(bench_counter(TXNC_strays), 1);
+	stand_turn(20000);
+	assert_int_equal(bench_count(0, "SIP/2.0 486", NULL), 1);
+}
+
+/* Our own final makes a dialog's end that the caller can name; each transaction its own (8.2.6.2). */
+static void test_own_replies_have_a_tag(void **s)
+{
+	char ids[2][8] = { "i", "j" };
+	struct view tag[2];
+
+	for (int i = 0; i < 2; i++) {
+		struct txn *t = bench_txn("INVITE", ids[i], UDP);
+		assert_true(txn_reply(t, &(struct own_reply){ .status = 100 }));
+		assert_false(view_has(stand_text(2 * i), "<sip:bob@example.com>;tag="));
+		assert_true(txn_reply(t, &(struct own_reply){ .status = 486 }));
+		struct view text = stand_text(2 * i + 1);
+		size_t      at = view_find_view(text, VIEW("<sip:bob@example.com>;tag="));
+		assert_true(at < text.n);
+		tag[i] = view_sub(text, at + 26, view_find(view_from(text, at + 26), '\r'));
+		assert_true(tag[i].n >= 8);
+	}
+	assert_false(view_is(tag[0], tag[1]));
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = { T(test_timer_a_and_b), T(test_no_resending_on_streams), T(test_provisional_stops_a_and_starts_c), T(test_timers_e_f_k),
-		T(test_e_after_a_provisional_is_t2), T(test_timers_g_h_i), T(test_challenges_are_not_repeated), T(test_timer_j), T(test_timers_l_and_m),
+		T(test_e_after_a_provisional_is_t2), T(test_timers_g_h_i), T(test_finals_on_streams), T(test_own_replies_have_a_tag), T(test_challenges_are_not_repeated), T(test_timer_j), T(test_timers_l_and_m),
 		T(test_what_remains), T(test_timer_d_and_hop_ack), T(test_auto_100), T(test_forgotten_by_the_script) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
