@@ -13,5 +13,6 @@
 #include "base/addr.h"
 #include "base/fmt.h"
 #include "base/log.h"
+#include "base/tally.h"
 #include "base/ban.h"
 #endif

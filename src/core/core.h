@@ -171,7 +171,7 @@ struct worker {
 	struct list             parked;            /* core: messages that wait for room in their owner's inbox */
 	struct timer            unpark;            /* core */
 };
-static inline void count(struct worker *w, enum core_counter c) { w->counts[c]++; }
+static inline void count(struct worker *w, enum core_counter c) { tally_add(&w->counts[c], 1); }
 static inline uint64_t worker_now(const struct worker *w) { return w->loop->now_ms; }
 
 /* The net events of a worker: what net_new() is given.  arg must be the worker. */

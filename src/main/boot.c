@@ -288,21 +288,21 @@ void boot_counters(const struct process *p)
 	for (size_t c = 0; c < COUNT_OF(net_names); c++) {
 		uint64_t sum = 0;
 		for (uint16_t i = 0; i < p->n; i++)
-			sum += net_counts(p->seat[i].w.net)->c[c];
+			sum += tally_read(&net_counts(p->seat[i].w.net)->c[c]);
 		say("net", net_names[c], sum);
 	}
 	for (int c = 1; c < PP_REJ_COUNT; c++) {
 		uint64_t sum = 0;
 		char name[64];
 		for (uint16_t i = 0; i < p->n; i++)
-			sum += net_counts(p->seat[i].w.net)->pp_reject[c];
+			sum += tally_read(&net_counts(p->seat[i].w.net)->pp_reject[c]);
 		snprintf(name, sizeof name, VIEW_FMT, VIEW_ARG(pp_reject_name((enum pp_reject)c)));
 		say("pp_reject", name, sum);
 	}
 	for (size_t c = 0; c < COUNT_OF(core_names); c++) {
 		uint64_t sum = 0;
 		for (uint16_t i = 0; i < p->n; i++)
-			sum += p->seat[i].w.counts[c];
+			sum += tally_read(&p->seat[i].w.counts[c]);
 		say("core", core_names[c], sum);
 	}
 	size_t loaded;
@@ -311,7 +311,7 @@ void boot_counters(const struct process *p)
 		for (size_t c = 0; m[i]->counter_names && m[i]->counter_names[c]; c++) {
 			uint64_t sum = 0;
 			for (uint16_t w = 0; w < p->n; w++)
-				sum += m[i]->counters(&p->seat[w].w)[c];
+				sum += tally_read(&m[i]->counters(&p->seat[w].w)[c]);
 			say(m[i]->name, m[i]->counter_names[c], sum);
 		}
 	say("end", "counters", 0);

@@ -100,9 +100,7 @@ struct net {
 };
 enum { SCRATCH_BYTES = 65536 };
 
-/* Counters are read by other threads while we write: plain additions, but whole stores. */
-static inline void net_tally(uint64_t *c, uint64_t k) { __atomic_store_n(c, *c + k, __ATOMIC_RELAXED); }
-static inline void net_count(struct net *n, enum net_counter c) { net_tally(&n->counts.c[c], 1); }
+static inline void net_count(struct net *n, enum net_counter c) { tally_add(&n->counts.c[c], 1); }
 static inline uint64_t net_now(const struct net *n) { return n->loop->now_ms; }
 
 /* ---- conn.c ---- */

@@ -37,7 +37,7 @@ static void pong(struct conn *c)
 	net_count(c->net, NETC_pings);
 	/* Through the wrapper: over WebSocket a pong is a message of its own. */
 	if (conn_queue(c, &crlf, 1, 2, NO_REF) == SEND_OK)
-		net_tally(&c->net->counts.c[NETC_messages_out], UINT64_MAX);        /* no message of SIP */
+		tally_add(&c->net->counts.c[NETC_messages_out], UINT64_MAX);        /* no message of SIP */
 }
 
 /* A ping may come in two reads, and is then seen as two line ends. */

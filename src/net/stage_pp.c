@@ -143,7 +143,7 @@ static bool pp_accept(struct conn *c, struct pp_state *s, size_t used)
 static enum io pp_bad(struct conn *c, struct pp_state *s, enum pp_reject why)
 {
 	must(why < COUNT_OF(c->net->counts.pp_reject));
-	net_tally(&c->net->counts.pp_reject[why], 1);
+	tally_add(&c->net->counts.pp_reject[why], 1);
 	pp_log(c, "bad PROXY header", pp_reject_text(why));
 	conn_fail(c, why == PP_REJ_NO_HEADER ? NETC_pp_missing : NETC_COUNT, SEND_DEAD);
 	return IO_ERR;

@@ -94,7 +94,7 @@ static bool take_header(struct udp_sock *u, struct view *in, struct origin *o, b
 	must(!o->facts);
 	if (pp_decode_dgram(*in, u->conf->pp_size, accept, &info, &used, &why) != PP_OK) {
 		must(why < COUNT_OF(u->net->counts.pp_reject));
-		net_tally(&u->net->counts.pp_reject[why], 1);
+		tally_add(&u->net->counts.pp_reject[why], 1);
 		drop(u, &o->wire_src, why == PP_REJ_NO_HEADER ? NETC_pp_missing : NETC_COUNT, why == PP_REJ_NO_HEADER ?
 			"no PROXY header" : "bad PROXY header");
 		return false;
@@ -290,7 +290,7 @@ static unsigned send_batch(struct udp_sock *u, unsigned from)
 	must(n > 0 && u->nout <= UDP_BATCH);
 	int sent = sendmmsg(u->io.fd, m, n, MSG_DONTWAIT);
 	if (sent > 0) {
-		net_tally(&u->net->counts.c[NETC_udp_out], (uint64_t)sent);
+		tally_add(&u->net->counts.c[NETC_udp_out], (uint64_t)sent);
 		return (unsigned)sent;
 	}
 	if (errno == EAGAIN || errno == ENOBUFS) {

@@ -99,7 +99,7 @@ bool txn_receive_reply(struct worker *w, struct msg *m)
 	struct table_node *n = table_find(&s->clients, k.cookie.hi ^ k.cancel, client_is, &k);
 
 	if (!n) {
-		s->counts[TXNC_strays]++;
+		tally_add(&s->counts[TXNC_strays], 1);
 		return false;
 	}
 
@@ -109,7 +109,7 @@ bool txn_receive_reply(struct worker *w, struct msg *m)
 	/* The method in CSeq must be the request's (17.1.3). */
 	if (!c->cancel && (m->sip.method_id != sent->id || (sent->id == SIP_OTHER && !view_is(m->sip.cseq_method, sent->method))))
 		return false;
-	s->counts[TXNC_received_replies]++;
+	tally_add(&s->counts[TXNC_received_replies], 1);
 	client_event(c, m->sip.status < 200 ? CLIENT_1XX : m->sip.status < 300 ? CLIENT_2XX : CLIENT_FAIL, m);
 	return true;
 }

@@ -19,7 +19,7 @@ struct txns {
 	uint64_t               counts[TXNC_COUNT];
 };
 static inline struct txns *txns_of(const struct txn *t) { return t->w->txns; }
-static inline void txn_count(const struct txn *t, enum txn_counter c) { txns_of(t)->counts[c]++; }
+static inline void txn_count(const struct txn *t, enum txn_counter c) { tally_add(&txns_of(t)->counts[c], 1); }
 /* After the request: replies still go home, ACKs still speak for the client. */
 struct remains { struct target home; struct origin origin; struct view to_tag; };
 /* Keep a transaction alive over a stretch of code; release may free it. */

@@ -257,7 +257,7 @@ struct txn *txn_new(struct worker *w, struct msg *m)
 
 	must(sip_is_request(&m->sip) && m->sip.method_id != SIP_ACK);
 	if (s->live >= s->conf->max) {
-		s->counts[TXNC_refused]++;
+		tally_add(&s->counts[TXNC_refused], 1);
 		return NULL;
 	}
 	t = block_take(s);
@@ -282,7 +282,7 @@ struct txn *txn_new(struct worker *w, struct msg *m)
 	table_add(&s->servers, &t->server.node, txn_server_hash(w, m));
 	list_add_tail(&s->all, &t->all);
 	s->live++;
-	s->counts[TXNC_UAS_transactions]++;
+	tally_add(&s->counts[TXNC_UAS_transactions], 1);
 	loop_after(w->loop, &t->reap, s->conf->linger);
 	if (t->invite && s->conf->auto_100)
 		txn_reply(t, &(struct own_reply){ .status = 100, .reason = VIEW("Giving it a try") });
