@@ -489,6 +489,29 @@ static void test_server_of_another_address(void **state)
 	tls_host_close(b);
 }
 
+/* A connection that a client opened without a certificate is no way to an upstream at the same address, if the operator says so. */
+static void test_reuse_needs_a_verified_peer(void **state)
+{
+	const struct identity *const who[] = { NULL, &phone };
+
+	for (size_t i = 0; i < COUNT_OF(who); i++) {
+		struct tls_domain_conf d[2] = { domain(true, "ask", &one), domain(false, "out", NULL) };
+		d[0].verify_peer = true;
+		d[0].ca_list = view_str(ca.cert_file);
+		struct host *a = client_of(TR_TLS, who[i]), *b = tls_host(TR_TLS, d, 2);
+		b->conf.cert_check_on_reuse = true;
+		exchange(a, b, TR_TLS, "one.example");
+		struct target t = { .transport = TR_TLS, .from = &b->sock[0], .to = b->heard[0].o.wire_src, .client = NULL };
+		kit_send(b, &t, MSG, NO_REF);
+		assert_int_equal(kit_count(b, NETC_conn_opened) + kit_count(b, NETC_conn_connect_failed), who[i] ? 0 : 1);
+		t.downstream = true;
+		assert_int_equal(kit_send(b, &t, RESPONSE, NO_REF), SEND_OK);      /* a reply goes back where it came from */
+		kit_until(HOSTS(a, b), a->nheard >= (who[i] ? 3u : 2u));
+		tls_host_close(a);
+		tls_host_close(b);
+	}
+}
+
 /* Who we are towards an upstream is part of a connection and of a session: one domain's are never another's. */
 static void test_client_domains_share_nothing(void **state)
 {
@@ -703,6 +726,7 @@ int main(void)
 		cmocka_unit_test(test_old_versions_are_refused),
 		cmocka_unit_test(test_versions_are_the_domains),
 		cmocka_unit_test(test_server_of_another_address),
+		cmocka_unit_test(test_reuse_needs_a_verified_peer),
 		cmocka_unit_test(test_client_domains_share_nothing),
 		cmocka_unit_test(test_domain_choice),
 		cmocka_unit_test(test_many_messages_both_ways),
