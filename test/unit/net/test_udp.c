@@ -32,6 +32,7 @@ static const struct row rows[] = {
 	{ "list, other, v2",      PP_MODE_ALLOW,   true,  "127.0.0.3", H(v2),   false, false, NETC_pp_untrusted },
 	{ "allow, bare",          PP_MODE_ALLOW,   false, "127.0.0.3", H(""),   true,  false, NETC_COUNT },
 	{ "allow, v1",            PP_MODE_ALLOW,   false, "127.0.0.3", H(V1),   true,  true,  NETC_pp_read },
+	{ "allow, two",           PP_MODE_ALLOW,   false, "127.0.0.3", H(V1 V1), false, false, NETC_pp_stacked },
 	{ "require, listed, v2",  PP_MODE_REQUIRE, true,  "127.0.0.2", H(v2),   true,  true,  NETC_pp_read },
 	{ "require, listed, bare", PP_MODE_REQUIRE, true, "127.0.0.2", H(""),   false, false, NETC_pp_missing },
 	{ "require, other, v2",   PP_MODE_REQUIRE, true,  "127.0.0.3", H(v2),   false, false, NETC_pp_refused_source },
@@ -86,6 +87,36 @@ static void test_table(void **state)
 		close(fd);
 		kit_close(h);
 	}
+}
+
+/* proxy_protocol_max_size holds for datagrams too; only a trusted sender's second header may be stripped. */
+static void test_size_and_second_header(void **state)
+{
+	enum { LONG = 16 + 12 + 3 + 4200 };
+	static char big[LONG];
+	struct host *h = edge(PP_MODE_ALLOW, true, PP_UDP_DATAGRAM);
+	int lb = raw_socket(SOCK_DGRAM, "127.0.0.2");
+
+	memcpy(big, v2, 28);
+	big[14] = (char)((LONG - 16) >> 8);
+	big[15] = (char)((LONG - 16) & 0xff);
+	big[28] = 4;                                            /* PP2_TYPE_NOOP */
+	big[29] = (char)(4200 >> 8);
+	big[30] = (char)(4200 & 0xff);
+	dgram(h, lb, big, LONG, MSG);
+	assert_int_equal(h->nheard, 0);
+	h->sock[0].pp_size = 8192;
+	dgram(h, lb, big, LONG, MSG);
+	assert_int_equal(h->nheard, 1);
+	h->sock[0].pp_strip_second = true;
+	dgram(h, lb, V1 V1, 2 * (sizeof V1 - 1), MSG);
+	assert_int_equal(h->nheard, 2);
+	h->sock[0].pp_peers = (struct cidr_list){ 0 };           /* now anybody may send one, and nobody is trusted */
+	dgram(h, lb, V1 V1, 2 * (sizeof V1 - 1), MSG);
+	assert_int_equal(h->nheard, 2);
+	assert_int_equal(kit_count(h, NETC_pp_stacked), 1);
+	close(lb);
+	kit_close(h);
 }
 
 static void test_bare_answers(void **state)
@@ -341,7 +372,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_table),
-		cmocka_unit_test(test_bare_answers),
+		cmocka_unit_test(test_size_and_second_header), cmocka_unit_test(test_bare_answers),
 		cmocka_unit_test(test_first_datagram_convention),
 		cmocka_unit_test(test_spp_both_ways),
 		cmocka_unit_test(test_headers_out),
