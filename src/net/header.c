@@ -40,7 +40,7 @@ static bool wants_spp(const struct target *t)
 {
 	const struct origin *c = t->client;
 
-	return t->transport == TR_UDP && t->downstream && c && c->facts && c->facts->has_pp && c->facts->pp.version == PP_SPP &&
+	return t->transport == TR_UDP && t->downstream && c && c->transport == TR_UDP && c->has_real && c->socket->pp_udp == PP_UDP_SPP &&
 		addr_same(&t->to, &c->wire_src);
 }
 
@@ -49,7 +49,7 @@ struct view header_for(const struct target *t, char *buf)
 	struct out o = out_to(buf, HEADER_MAX);
 
 	if (wants_spp(t)) {
-		must(pp_write_spp(&o, &t->client->facts->pp.src, &t->client->facts->pp.dst));
+		must(pp_write_spp(&o, &t->client->real_src, &t->client->real_dst));
 		return out_view(&o);
 	}
 	if (t->downstream || !t->from || !t->from->send_pp)

@@ -210,6 +210,14 @@ static void test_spp_both_ways(void **state)
 		assert_memory_equal(b, i ? two : one, PP_SPP_BYTES);
 		assert_memory_equal(b + PP_SPP_BYTES, RESPONSE, sizeof RESPONSE - 1);
 	}
+	/* A flow token knows the client's addresses again, but has no header to show. */
+	struct origin remembered = h->heard[0].o;
+	remembered.facts = NULL;
+	struct target in_dialog = { .transport = TR_UDP, .from = &h->sock[0], .to = remembered.wire_src, .downstream = true, .client = &remembered };
+	assert_int_equal(kit_send(h, &in_dialog, RESPONSE, NO_REF), SEND_OK);
+	kit_turns(HOSTS(h), 1);
+	assert_int_equal(recv(lb, b, sizeof b, 0), PP_SPP_BYTES + sizeof RESPONSE - 1);
+	assert_memory_equal(b, one, PP_SPP_BYTES);
 	/* The tuple goes to the sender that brought it and to nobody else. */
 	struct target t = { .transport = TR_UDP, .from = &h->sock[0], .to = raw_name(up), .downstream = true, .client = &h->heard[0].o };
 	assert_int_equal(kit_send(h, &t, RESPONSE, NO_REF), SEND_OK);
