@@ -65,6 +65,25 @@ static void test_signed_but_wrong(void **s)
 	assert_false(flow_read(&stand.w, text, &got));
 }
 
+/* Who cannot be called back, because a browser, a TLS client or a load balancer is there, is answered on its connection or not at all. */
+static void test_who_may_be_called_back(void **s)
+{
+	static const struct { const char *socket; bool real, only; } rows[] = { { "tcp:192.0.2.1:5060", false, false }, { "tcp:192.0.2.1:5060", true, true },
+		{ "tls:192.0.2.1:5061", false, true }, { "ws:192.0.2.1:80", false, true }, { "wss:192.0.2.1:443", false, true } };
+
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct msg   *m = stand_msg("OPTIONS sip:x@y SIP/2.0\r\nVia: SIP/2.0/TCP 198.51.100.7:7000;branch=z9hG4bKa\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\n"
+			"Call-ID: 1\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n", rows[i].socket, "198.51.100.7:4000");
+		struct target t;
+		m->origin.has_real = rows[i].real;
+		reply_target(m, &t);
+		assert_true(t.downstream && t.flow.slot == m->origin.conn.slot);
+		if (t.flow_only != rows[i].only || t.to.port != (rows[i].only ? 4000 : 7000))
+			fail_msg("row %zu: flow_only %d, port %u", i, t.flow_only, t.to.port);
+		msg_unref(m);
+	}
+}
+
 static int up(void **s)
 {
 	stand_up();
@@ -81,6 +100,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_round_trip, up, down), cmocka_unit_test_setup_teardown(test_signed_but_wrong, up, down),
+		cmocka_unit_test_setup_teardown(test_who_may_be_called_back, up, down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
