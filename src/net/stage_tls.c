@@ -305,6 +305,10 @@ static int client_hello(SSL *ssl, int *alert, void *arg)
 	if (!t->domain)
 		return SSL_CLIENT_HELLO_ERROR;
 	*alert = SSL_AD_INTERNAL_ERROR;
+	/* After a HelloRetryRequest this is the second time. */
+	free(t->sni);
+	t->sni = NULL;
+	t->sni_n = 0;
 	if (name.n) {
 		t->sni = malloc(name.n);
 		if (!t->sni)

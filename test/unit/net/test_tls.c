@@ -154,6 +154,20 @@ static void refused(struct host *a, struct host *b, const char *sni)
 	tls_host_close(b);
 }
 
+/* A client whose first guess at a group is wrong says its hello twice (RFC 8446 4.1.4). */
+static void test_a_hello_is_repeated(void **state)
+{
+	struct tls_domain_conf d = domain(true, "one", &one);
+	struct host *a = client_of(TR_TLS, NULL), *b;
+
+	d.ec_curve = VIEW("P-521");
+	b = tls_host(TR_TLS, &d, 1);
+	exchange(a, b, TR_TLS, "one.example");
+	assert_true(view_is(tls_facts_sni(b->heard[0].o.facts->tls), VIEW("one.example")));
+	tls_host_close(a);
+	tls_host_close(b);
+}
+
 static void test_unknown_name_is_refused(void **state) { refused(client_of(TR_TLS, NULL), server_of(TR_TLS), "three.example"); }
 static void test_missing_client_certificate(void **state) { refused(client_of(TR_TLS, NULL), server_of(TR_TLS), "two.example"); }
 static void test_foreign_client_certificate(void **state) { refused(client_of(TR_TLS, &rogue), server_of(TR_TLS), "two.example"); }
@@ -712,7 +726,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names_tls),
 		cmocka_unit_test(test_names_wss),
-		cmocka_unit_test(test_unknown_name_is_refused),
+		cmocka_unit_test(test_a_hello_is_repeated), cmocka_unit_test(test_unknown_name_is_refused),
 		cmocka_unit_test(test_missing_client_certificate),
 		cmocka_unit_test(test_foreign_client_certificate),
 		cmocka_unit_test(test_foreign_server),
