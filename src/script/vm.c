@@ -351,7 +351,10 @@ static enum step tail(struct run *r, const struct ins *i)
 
 static void launched_done(struct run *child, enum run_end end, int rc)
 {
+	struct msg *request = child->request != child->msg ? child->request : NULL;
+
 	msg_unref(child->msg);
+	msg_unref(request);
 }
 
 static void launch(struct run *r, const struct ins *i)
@@ -367,8 +370,10 @@ static void launch(struct run *r, const struct ins *i)
 	child->done = launched_done;
 	child->vm = NULL;
 	memset(child->note, 0, sizeof child->note);
-	/* tmp is the message's memory: the reference keeps it. */
+	/* tmp is the message's memory: the reference keeps it.  The request of a reply may be over before the child is. */
 	msg_ref(child->msg);
+	if (child->request && child->request != child->msg)
+		msg_ref(child->request);
 	run_start_at(child, r->vm->frames[r->vm->nframes - 1].code, i->c);
 }
 

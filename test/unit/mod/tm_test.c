@@ -385,6 +385,25 @@ static void test_a_2xx_outlives_its_transaction(void **s)
 	assert_int_equal(bench_count(0, "SIP/2.0 ", NULL), 2);
 }
 
+/* What launch() started may still ask about the request when the transaction is long done with it. */
+static void test_launched_beside_a_reply(void **s)
+{
+	load(GLOBALS "route { t_on_reply(\"r\"); t_relay(); }\nonreply_route[r] { launch(send(\"sip:slow.example.com\"), REPORT); }\n"
+		"route[REPORT] { xlog(\"$(<request>ru) $T_reply_code\"); }");
+	stand.names[0].host = "slow.example.com";
+	stand.names[0].later = true;
+	stand.names[0].n = 1;
+	stand.names[0].list[0] = (struct candidate){ TR_UDP, { .af = AF_V4, .port = 7001, .ip = { 192, 0, 2, 9 } } };
+	request("INVITE", "i", "sip:bob@192.0.2.9:5070");
+	bench_answer(0, 200);
+	assert_int_equal(bench_count(0, "SIP/2.0 200", NULL), 1);
+	stand_turn(2000);
+	stand_resolve(0);
+	assert_string_equal(said, "sip:bob@192.0.2.9:5070 200|");
+	stand_turn(20000);
+	assert_int_equal(txns_live(txns()), 0);
+}
+
 static void test_new_transaction_forgotten(void **s)
 {
 	load(GLOBALS "route { t_newtran(); }");
@@ -410,6 +429,6 @@ int main(void)
 	const struct CMUnitTest tests[] = { T(test_a_call), T(test_retransmission_ends_the_script), T(test_check_trans), T(test_cancel), T(test_failure_route),
 		T(test_branch_routes), T(test_all_branches_dropped), T(test_codes_of_failure), T(test_onreply_routes), T(test_onreply_avps), T(test_dns_under_t_relay),
 		T(test_edits_and_headers), T(test_proxy_argument_and_timeouts), T(test_cancel_branch_and_local), T(test_send_reply_uses_the_transaction), T(test_replicate_and_minor), T(test_replicate_to_a_slow_name),
-		T(test_finals_cannot_be_dropped), T(test_a_failure_route_runs_once), T(test_a_2xx_outlives_its_transaction), T(test_new_transaction_forgotten) };
+		T(test_finals_cannot_be_dropped), T(test_a_failure_route_runs_once), T(test_a_2xx_outlives_its_transaction), T(test_launched_beside_a_reply), T(test_new_transaction_forgotten) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
