@@ -162,15 +162,36 @@ static bool transform_arg(struct spot s, struct view arg, struct targ *out)
 	return true;
 }
 
+/* "class.<index>.name" of a row that takes an index; *index is left empty when the name holds none. */
+static const struct script_transform *find_indexed(const struct loader *l, struct view name, struct view *index, int64_t *i)
+{
+	size_t      dot = view_find(name, '.'), end = dot + 1 + view_find(view_from(name, dot + 1), '.');
+	struct view number = view_sub(name, dot + 1, end - dot - 1);
+
+	if (end >= name.n || !parse_number(number, i))
+		return NULL;
+
+	const struct view              both[] = { view_sub(name, 0, dot), view_from(name, end) };
+	struct view                    plain = arena_join(l->pub.arena, both, COUNT_OF(both));
+	const struct script_transform *t = plain.p ? find_transform(l, plain) : NULL;
+
+	*index = number;
+	return t && t->indexed ? t : NULL;
+}
+
 static bool one_transform(struct spot s, struct view body, struct trcall *out)
 {
 	must(body.p);
 
 	size_t      n = view_find(body, ',');
 	struct view name = view_trim(view_sub(body, 0, n)), rest = n < body.n ? view_of(body.p + n + 1, body.n - n - 1) : VIEW_NONE;
+	struct view index = VIEW_NONE;
+	int64_t     i = 0;
 	bool        more = n < body.n;
 
 	out->t = find_transform(s.l, name);
+	if (!out->t)
+		out->t = find_indexed(s.l, name, &index, &i);
 	if (!out->t) {
 		struct closest c = { .want = name };
 		for (const struct script_transform *t = core_transforms; t->name; t++)
@@ -198,6 +219,9 @@ static bool one_transform(struct spot s, struct view body, struct trcall *out)
 			out->nargs < out->t->min_args ? "more" : "fewer", out->nargs);
 		return false;
 	}
+	must(out->t->max_args < SCRIPT_PARAMS);
+	if (index.n)
+		out->args[out->nargs++].v = value_str_int(index, (int32_t)i);
 	return true;
 }
 

@@ -16,7 +16,9 @@ bool              branch_remove(struct run *r, int added);           /* index am
 /* ---- transforms.c ---------------------------------------------------------------------------------------------------------- */
 
 bool transform_set(struct value *v, struct view s);                       /* a text; false when it is VIEW_NONE */
-bool transform_int(struct run *r, struct value *v, int64_t i);
+bool transform_int(struct run *r, struct value *v, int64_t i);            /* a number; only its text when 32 bits do not hold it */
+bool transform_index(const struct value *arg, int64_t *out);              /* an argument as a number; false when it is none */
+bool transform_value(struct value *v, struct view value);                 /* a parameter's value, without its quotes */
 bool transform_room(struct run *r, struct out *o, size_t cap);            /* writing space in the message's memory */
 bool transform_done(struct value *v, const struct out *o);                /* what was written becomes the value */
 
@@ -41,6 +43,11 @@ static inline bool var_text(struct value *out, struct view s)
 		return false;
 	*out = value_str(s);
 	return true;
+}
+/* A parameter's value without the quotes around it; what they escape stays escaped. */
+static inline struct view var_unquoted(struct view v)
+{
+	return v.n >= 2 && v.p[0] == '"' && v.p[v.n - 1] == '"' ? view_sub(v, 1, v.n - 2) : v;
 }
 static inline bool var_int(struct run *r, struct value *out, int64_t i)
 {

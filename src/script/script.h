@@ -126,6 +126,7 @@ struct script_transform {
 	bool      (*run)(struct run *r, struct value *v, const struct value *args, int nargs);
 	int8_t      min_args, max_args;
 	bool        null_ok, raw_arg;                 /* raw_arg: the text up to the closing brace is one argument (re.subst) */
+	bool        indexed;                          /* "class.<index>.name" works too; the index comes as one more, last argument */
 	const char *help;
 };
 

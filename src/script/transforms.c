@@ -12,8 +12,23 @@ bool transform_set(struct value *v, struct view s)
 
 bool transform_int(struct run *r, struct value *v, int64_t i)
 {
-	*v = value_int(r->tmp, (int32_t)i);
-	return true;
+	if (i >= INT32_MIN && i <= INT32_MAX)
+		*v = value_int(r->tmp, (int32_t)i);
+	else
+		*v = value_str(arena_fmt(r->tmp, "%lld", (long long)i));
+	return v->s.n > 0;
+}
+
+/* The value of a parameter without the quotes that it may stand in. */
+bool transform_value(struct value *v, struct view value)
+{
+	return transform_set(v, value.p ? var_unquoted(value) : VIEW(""));
+}
+
+bool transform_index(const struct value *arg, int64_t *out)
+{
+	*out = arg->i;
+	return arg->flags & V_INT || view_i64(arg->s, out);
 }
 
 /* Room for `cap` bytes of result in the message's memory. */
@@ -37,11 +52,15 @@ static bool s_int(struct run *r, struct value *v, const struct value *a, int n)
 	size_t i = 0;
 	bool minus = v->s.n && v->s.p[0] == '-';
 	int64_t sum = 0;
+	/* Digits beyond 32 bits end at the border: wrapped around, they would be some other number. */
+	const int64_t most = minus ? -(int64_t)INT32_MIN : INT32_MAX;
 
 	if (minus || (v->s.n && v->s.p[0] == '+'))
 		i++;
-	for (; i < v->s.n && v->s.p[i] >= '0' && v->s.p[i] <= '9' && sum < INT32_MAX; i++)
+	for (; i < v->s.n && v->s.p[i] >= '0' && v->s.p[i] <= '9' && sum < most; i++)
 		sum = sum * 10 + (v->s.p[i] - '0');
+	if (sum > most)
+		sum = most;
 	/* Inside a text the original stays; the number shows in arithmetic and in an assignment (section 18). */
 	v->i = (int32_t)(minus ? -sum : sum);
 	v->flags = V_STR | V_INT | V_NATIVE;
@@ -104,8 +123,10 @@ static bool s_reverse(struct run *r, struct value *v, const struct value *a, int
 
 static bool s_substr(struct run *r, struct value *v, const struct value *a, int n)
 {
-	int64_t size = (int64_t)v->s.n, off = a[0].i, len = a[1].i;
+	int64_t size = (int64_t)v->s.n, off, len;
 
+	if (!transform_index(&a[0], &off) || !transform_index(&a[1], &len))
+		return false;
 	if (off < 0)
 		off += size;
 	if (off < 0 || off >= size)
@@ -119,10 +140,11 @@ static bool s_substr(struct run *r, struct value *v, const struct value *a, int 
 
 static bool s_select(struct run *r, struct value *v, const struct value *a, int n)
 {
-	if (a[1].s.n != 1)
+	int64_t want;
+
+	if (a[1].s.n != 1 || !transform_index(&a[0], &want))
 		return false;
 	char sep = a[1].s.p[0];
-	int64_t want = a[0].i;
 	struct view rest = v->s, part;
 
 	if (want < 0) {
@@ -247,8 +269,10 @@ static bool s_toupper(struct run *r, struct value *v, const struct value *a, int
 
 static bool s_index(struct run *r, struct value *v, const struct value *a, int n)
 {
-	int64_t from = n > 1 ? a[1].i : 0;
+	int64_t from = 0;
 
+	if (n > 1 && !transform_index(&a[1], &from))
+		return false;
 	if (from < 0)
 		from += (int64_t)v->s.n;
 	if (from < 0 || from > (int64_t)v->s.n)
@@ -262,8 +286,10 @@ static bool s_index(struct run *r, struct value *v, const struct value *a, int n
 
 static bool s_rindex(struct run *r, struct value *v, const struct value *a, int n)
 {
-	int64_t at = n > 1 ? a[1].i : (int64_t)v->s.n;
+	int64_t at = (int64_t)v->s.n;
 
+	if (n > 1 && !transform_index(&a[1], &at))
+		return false;
 	if (at < 0)
 		at += (int64_t)v->s.n;
 	if (at > (int64_t)v->s.n - (int64_t)a[0].s.n)
@@ -276,9 +302,11 @@ static bool s_rindex(struct run *r, struct value *v, const struct value *a, int 
 
 static bool fill(struct run *r, struct value *v, const struct value *a, bool left)
 {
-	int64_t want = a[1].i;
+	int64_t want;
 	struct out o;
 
+	if (!transform_index(&a[1], &want))
+		return false;
 	if (want <= (int64_t)v->s.n || a[0].s.n == 0)
 		return true;
 	if (want > SCRIPT_STRING_BYTES || !transform_room(r, &o, (size_t)want))
@@ -298,9 +326,12 @@ static bool s_fill_right(struct run *r, struct value *v, const struct value *a, 
 static bool s_width(struct run *r, struct value *v, const struct value *a, int n)
 {
 	const struct value pad[2] = { value_str(VIEW(" ")), a[0] };
+	int64_t want;
 
-	if (a[0].i >= 0 && (size_t)a[0].i < v->s.n)
-		return transform_set(v, view_sub(v->s, 0, (size_t)a[0].i));
+	if (!transform_index(&a[0], &want) || want < 0)
+		return false;
+	if ((uint64_t)want < v->s.n)
+		return transform_set(v, view_sub(v->s, 0, (size_t)want));
 	return fill(r, v, pad, false);
 }
 
@@ -322,7 +353,9 @@ static bool s_dec2hex(struct run *r, struct value *v, const struct value *a, int
 {
 	int64_t i;
 
-	return view_i64(v->s, &i) && transform_set(v, arena_fmt(r->tmp, "%llx", (unsigned long long)i));
+	/* A negative one shows its 32 bits, as the integers of the language have. */
+	return view_i64(v->s, &i) && i >= INT32_MIN
+	       && transform_set(v, arena_fmt(r->tmp, "%llx", i < 0 ? (unsigned long long)(uint32_t)i : (unsigned long long)i));
 }
 
 static bool s_hex2dec(struct run *r, struct value *v, const struct value *a, int n)
@@ -351,18 +384,23 @@ static bool s_b64encode(struct run *r, struct value *v, const struct value *a, i
 	return transform_done(v, &o);
 }
 
+/* Four characters to three bytes, "=" only at the very end, nothing between (RFC 4648 3.3). */
 static bool s_b64decode(struct run *r, struct value *v, const struct value *a, int n)
 {
+	size_t pad = 0;
 	struct out o;
 
-	if (v->s.n == 0 || v->s.n % 4 || v->s.n > 2 * SCRIPT_STRING_BYTES || !transform_room(r, &o, v->s.n / 4 * 3))
+	while (pad < 2 && pad < v->s.n && v->s.p[v->s.n - 1 - pad] == '=')
+		pad++;
+	for (size_t i = 0; i + pad < v->s.n; i++)
+		if (!memchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", v->s.p[i], 64))
+			return false;
+	if (v->s.n % 4 || v->s.n > 2 * SCRIPT_STRING_BYTES || !transform_room(r, &o, v->s.n / 4 * 3))
 		return false;
-	int got = EVP_DecodeBlock((unsigned char *)o.p, (const unsigned char *)v->s.p, (int)v->s.n);
-	if (got < 0)
-		return false;
-	o.n = (size_t)got;
-	for (size_t i = v->s.n; i > v->s.n - 2 && v->s.p[i - 1] == '='; i--)
-		o.n--;
+	if (v->s.n) {
+		must(EVP_DecodeBlock((unsigned char *)o.p, (const unsigned char *)v->s.p, (int)v->s.n) == (int)o.cap);
+		o.n = o.cap - pad;
+	}
 	return transform_done(v, &o);
 }
 
@@ -377,55 +415,96 @@ static bool s_xor(struct run *r, struct value *v, const struct value *a, int n)
 	return transform_done(v, &o);
 }
 
-/* A SIP date (RFC 3261 20.17) as seconds since 1970. */
-static bool s_date2unix(struct run *r, struct value *v, const struct value *a, int n)
+static int64_t days_of_civil(int year, int month, int day)
 {
-	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-	char text[40], mon[4];
-	int day, year, h, m, s;
-
-	if (v->s.n >= sizeof text)
-		return false;
-	memcpy(text, v->s.p, v->s.n);
-	text[v->s.n] = 0;
-	if (sscanf(text, "%*3[A-Za-z], %2d %3[A-Za-z] %4d %2d:%2d:%2d GMT", &day, mon, &year, &h, &m, &s) != 6)
-		return false;
-	const char *at = strstr(months, mon);
-	if (!at || (at - months) % 3 || day < 1 || day > 31 || h > 23 || m > 59 || s > 60 || year < 1970)
-		return false;
-	int month = (int)(at - months) / 3 + 1;
-	/* days from the civil calendar: years begin in March, so that the leap day comes last */
+	/* Years begin in March, so that the leap day comes last. */
 	int64_t y = month <= 2 ? year - 1 : year, era = y / 400, yoe = y - era * 400;
 	int64_t doy = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-	int64_t days = era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
-	return transform_set(v, arena_fmt(r->tmp, "%lld", (long long)(days * 86400 + h * 3600 + m * 60 + s)));
+
+	return era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
+}
+
+static int two_digits(const char *p)
+{
+	return p[0] < '0' || p[0] > '9' || p[1] < '0' || p[1] > '9' ? -1 : (p[0] - '0') * 10 + (p[1] - '0');
+}
+
+/* A SIP date (RFC 3261 20.17, always GMT) as seconds since 1970. */
+static bool s_date2unix(struct run *r, struct value *v, const struct value *a, int n)
+{
+	static const char shape[] = "aaa, dd aaa dddd dd:dd:dd GMT", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	const char *p = v->s.p;
+	int month = 0;
+
+	if (v->s.n != sizeof shape - 1)
+		return false;
+	for (size_t i = 0; i < v->s.n; i++)
+		if (shape[i] == 'd' ? p[i] < '0' || p[i] > '9' : shape[i] == 'a' ? ascii_lower(p[i]) < 'a' || ascii_lower(p[i]) > 'z' : p[i] != shape[i])
+			return false;
+	while (month < 12 && memcmp(months + (size_t)month * 3, p + 8, 3) != 0)
+		month++;
+	int day = two_digits(p + 5), year = two_digits(p + 12) * 100 + two_digits(p + 14), h = two_digits(p + 17), m = two_digits(p + 20), s = two_digits(p + 23);
+	if (month++ == 12 || year < 1970 || h > 23 || m > 59 || s > 60)
+		return false;
+	int64_t first = days_of_civil(year, month, 1), next = month == 12 ? days_of_civil(year + 1, 1, 1) : days_of_civil(year, month + 1, 1);
+	if (day < 1 || day > next - first)
+		return false;
+	return transform_int(r, v, (first + day - 1) * 86400 + h * 3600 + m * 60 + s);
 }
 
 /* ---- lists ---------------------------------------------------------------------------------------------------- */
 
-static bool csv_count(struct run *r, struct value *v, const struct value *a, int n)
+/* Next field of a comma list, trimmed; quotes and <> hold commas.  Unlike the elements of a header (RFC 3261 7.3.1) a field may be
+ * empty: its position counts.  *rest becomes VIEW_NONE behind the last one. */
+static bool csv_next(struct view *rest, struct view *field)
 {
-	struct view rest = v->s, item;
+	bool quoted = false, angle = false;
+	size_t i = 0;
+
+	if (!rest->p)
+		return false;
+	for (; i < rest->n; i++) {
+		char c = rest->p[i];
+		if (quoted && c == '\\')
+			i++;
+		else if (c == '"' && !angle)
+			quoted = !quoted;
+		else if (!quoted && (c == '<' || c == '>'))
+			angle = c == '<';
+		else if (c == ',' && !quoted && !angle)
+			break;
+	}
+	*field = view_trim(view_sub(*rest, 0, i));
+	*rest = i < rest->n ? view_from(*rest, i + 1) : VIEW_NONE;
+	return true;
+}
+
+static int64_t csv_fields(struct view list)
+{
+	struct view field;
 	int64_t sum = 0;
 
-	while (sip_list_next(&rest, &item))
+	while (list.n + (sum > 0) && csv_next(&list, &field))
 		sum++;
-	return transform_int(r, v, sum);
+	return sum;
 }
+
+static bool csv_count(struct run *r, struct value *v, const struct value *a, int n) { return transform_int(r, v, csv_fields(v->s)); }
 
 static bool csv_value(struct run *r, struct value *v, const struct value *a, int n)
 {
-	struct view rest = v->s, item;
-	int64_t want = a[0].i;
+	struct view rest = v->s, field;
+	int64_t want;
 
-	if (want < 0) {
-		struct value all = *v;
-		csv_count(r, &all, a, 0);
-		want += all.i;
-	}
-	for (int64_t i = 0; sip_list_next(&rest, &item); i++)
+	if (!transform_index(&a[0], &want))
+		return false;
+	if (want < 0)
+		want += csv_fields(v->s);
+	if (!v->s.n || want < 0)
+		return false;
+	for (int64_t i = 0; csv_next(&rest, &field); i++)
 		if (i == want)
-			return transform_set(v, item);
+			return transform_set(v, field);
 	return false;
 }
 
@@ -451,7 +530,7 @@ static bool param_value(struct run *r, struct value *v, const struct value *a, i
 {
 	struct view value;
 
-	return sip_param(v->s, a[0].s, &value) && transform_set(v, value.p ? value : VIEW(""));
+	return sip_param(v->s, a[0].s, &value) && transform_value(v, value);
 }
 
 static bool param_exist(struct run *r, struct value *v, const struct value *a, int n)
@@ -464,15 +543,17 @@ static bool param_exist(struct run *r, struct value *v, const struct value *a, i
 static bool param_valueat(struct run *r, struct value *v, const struct value *a, int n)
 {
 	struct view name, value;
+	int64_t want;
 
-	return param_at(v->s, a[0].i, &name, &value) && transform_set(v, value.p ? value : VIEW(""));
+	return transform_index(&a[0], &want) && param_at(v->s, want, &name, &value) && transform_value(v, value);
 }
 
 static bool param_name(struct run *r, struct value *v, const struct value *a, int n)
 {
 	struct view name, value;
+	int64_t want;
 
-	return param_at(v->s, a[0].i, &name, &value) && transform_set(v, name);
+	return transform_index(&a[0], &want) && param_at(v->s, want, &name, &value) && transform_set(v, name);
 }
 
 static bool param_count(struct run *r, struct value *v, const struct value *a, int n)
@@ -578,11 +659,11 @@ const struct script_transform core_transforms[] = {
 	{ "via.branch", via_branch, .help = "branch parameter" },
 	{ "via.received", via_received, .help = "received parameter" },
 	{ "via.rport", via_rport, .help = "rport parameter" },
-	{ "nameaddr.name", nameaddr_name, .help = "display name" },
-	{ "nameaddr.uri", nameaddr_uri, .help = "URI" },
-	{ "nameaddr.len", nameaddr_len, .help = "length of the element" },
-	{ "nameaddr.param", nameaddr_param, 1, 1, .help = "value of one header parameter" },
-	{ "nameaddr.params", nameaddr_params, .help = "all header parameters" },
+	{ "nameaddr.name", nameaddr_name, .indexed = true, .help = "display name; {nameaddr.<index>.name}: of the n-th element, negative from the end" },
+	{ "nameaddr.uri", nameaddr_uri, .indexed = true, .help = "URI" },
+	{ "nameaddr.len", nameaddr_len, .indexed = true, .help = "length of the element" },
+	{ "nameaddr.param", nameaddr_param, 1, 1, .indexed = true, .help = "value of one header parameter" },
+	{ "nameaddr.params", nameaddr_params, .indexed = true, .help = "all header parameters" },
 	{ "ip.pton", ip_pton, .help = "address text to its bytes" },
 	{ "ip.ntop", ip_ntop, .help = "bytes to address text" },
 	{ "ip.isip", ip_isip, .help = "1 for an IP address" },

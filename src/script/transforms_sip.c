@@ -12,6 +12,7 @@ static bool port_part(struct value *v, struct view text, uint16_t number)
 	if (!text.n)
 		return false;
 	*v = value_str_int(text, number);
+	v->flags |= V_NATIVE;
 	return true;
 }
 
@@ -83,7 +84,7 @@ bool via_param(struct run *r, struct value *v, const struct value *a, int n)
 	struct sip_via x;
 	struct view value;
 
-	return via_of(v, &x) && sip_param(x.params, a[0].s, &value) && transform_set(v, value.p ? value : VIEW(""));
+	return via_of(v, &x) && sip_param(x.params, a[0].s, &value) && transform_value(v, value);
 }
 
 /* "SIP / 2.0 /": the words before and after the first slash. */
@@ -99,15 +100,25 @@ static bool via_word(struct value *v, bool version)
 bool via_name(struct run *r, struct value *v, const struct value *a, int n) { return via_word(v, false); }
 bool via_version(struct run *r, struct value *v, const struct value *a, int n) { return via_word(v, true); }
 
-static bool nameaddr_of(const struct value *v, struct sip_nameaddr *out)
+/* Element of a list: the index of {nameaddr.<index>.part} stands behind the `own` arguments of the part; without one, the first. */
+static bool nameaddr_of(const struct value *v, const struct value *a, int n, int own, struct sip_nameaddr *out)
 {
 	struct view rest = v->s;
+	int64_t want = 0;
 
-	return sip_nameaddr_next(&rest, out) == SIP_OK;
+	if (n > own && !transform_index(&a[own], &want))
+		return false;
+	if (want < 0)
+		while (sip_nameaddr_next(&rest, out) == SIP_OK)
+			want++;
+	for (rest = v->s; want >= 0 && sip_nameaddr_next(&rest, out) == SIP_OK; )
+		if (want-- == 0)
+			return true;
+	return false;
 }
 #define NAMEADDR_PART(name, field) \
 	bool name(struct run *r, struct value *v, const struct value *a, int n) \
-	{ struct sip_nameaddr x; return nameaddr_of(v, &x) && part(v, x.field); }
+	{ struct sip_nameaddr x; return nameaddr_of(v, a, n, 0, &x) && part(v, x.field); }
 NAMEADDR_PART(nameaddr_name, display)
 NAMEADDR_PART(nameaddr_uri, uri)
 NAMEADDR_PART(nameaddr_params, params)
@@ -116,7 +127,7 @@ bool nameaddr_len(struct run *r, struct value *v, const struct value *a, int n)
 {
 	struct sip_nameaddr x;
 
-	return nameaddr_of(v, &x) && transform_int(r, v, (int64_t)x.whole.n);
+	return nameaddr_of(v, a, n, 0, &x) && transform_int(r, v, (int64_t)x.whole.n);
 }
 
 bool nameaddr_param(struct run *r, struct value *v, const struct value *a, int n)
@@ -124,7 +135,7 @@ bool nameaddr_param(struct run *r, struct value *v, const struct value *a, int n
 	struct sip_nameaddr x;
 	struct view value;
 
-	return nameaddr_of(v, &x) && sip_param(x.params, a[0].s, &value) && transform_set(v, value.p ? value : VIEW(""));
+	return nameaddr_of(v, a, n, 1, &x) && sip_param(x.params, a[0].s, &value) && transform_value(v, value);
 }
 
 /* ---- addresses -------------------------------------------------------------------------------------------------- */
@@ -170,21 +181,15 @@ bool ip_isip(struct run *r, struct value *v, const struct value *a, int n) { ret
 bool ip_isip4(struct run *r, struct value *v, const struct value *a, int n) { return is_ip(r, v, AF_V4); }
 bool ip_isip6(struct run *r, struct value *v, const struct value *a, int n) { return is_ip(r, v, AF_V6); }
 
-static bool in_net(const struct addr *x, struct view net)
-{
-	struct cidr c;
-
-	return cidr_parse(net, &c) && cidr_has(&c, x);
-}
-
 bool ip_matches(struct run *r, struct value *v, const struct value *a, int n)
 {
 	struct addr x;
+	struct cidr net;
 
-	if (!addr_parse_ip(v->s, &x))
+	if (!addr_parse_ip(v->s, &x) || !cidr_parse(a[0].s, &net))
 		return false;
 	addr_unmap(&x);
-	return transform_int(r, v, in_net(&x, a[0].s));
+	return transform_int(r, v, cidr_has(&net, &x));
 }
 
 bool ip_isprivate(struct run *r, struct value *v, const struct value *a, int n)
@@ -192,22 +197,25 @@ bool ip_isprivate(struct run *r, struct value *v, const struct value *a, int n)
 	static const struct view nets[] = { VIEW_INIT("10.0.0.0/8"), VIEW_INIT("172.16.0.0/12"), VIEW_INIT("192.168.0.0/16"),
 		VIEW_INIT("100.64.0.0/10"), VIEW_INIT("127.0.0.0/8") };
 	struct addr x;
+	struct cidr net;
 
 	if (!addr_parse_ip(v->s, &x))
 		return false;
 	addr_unmap(&x);
-	for (size_t i = 0; i < COUNT_OF(nets); i++)
-		if (in_net(&x, nets[i]))
+	for (size_t i = 0; i < COUNT_OF(nets); i++) {
+		must(cidr_parse(nets[i], &net));
+		if (cidr_has(&net, &x))
 			return transform_int(r, v, 1);
+	}
 	return transform_int(r, v, 0);
 }
 
 /* n-th line (0 first, negative from the end) of a body that begins with "<type>=". */
 bool sdp_line(struct run *r, struct value *v, const struct value *a, int n)
 {
-	int64_t want = n > 1 ? a[1].i : 0, count = 0;
+	int64_t want = 0;
 
-	if (a[0].s.n != 1)
+	if (a[0].s.n != 1 || (n > 1 && !transform_index(&a[1], &want)))
 		return false;
 	for (int pass = want < 0 ? 0 : 1; pass < 2; pass++) {
 		struct view rest = v->s;
@@ -222,9 +230,7 @@ bool sdp_line(struct run *r, struct value *v, const struct value *a, int n)
 				return transform_set(v, line);
 			i++;
 		}
-		count = i;
-		if (pass == 0)
-			want += count;
+		want += pass == 0 ? i : 0;
 	}
 	return false;
 }
