@@ -65,8 +65,9 @@ struct edit { uint32_t off, len; struct view text; struct edit *next; };
 struct msg;
 struct msg_route;
 /* Header lines that depend on how a branch leaves (Record-Route): asked for when a request is laid out, put right after our Via.
- * VIEW_NONE = the arena is full; an empty view adds nothing. */
-typedef struct view late_lines(struct msg *m, const struct msg_route *r, const struct socket_conf *from, enum transport t, void *arg, struct arena *a);
+ * `own` are the edits of the branch (may be NULL).  VIEW_NONE = the arena is full; an empty view adds nothing. */
+struct edits;
+typedef struct view late_lines(struct msg *m, const struct edits *own, const struct socket_conf *from, enum transport t, void *arg, struct arena *a);
 struct late { late_lines *lines; void *arg; struct late *next; };
 struct edits { struct edit *first; uint16_t n; struct view body; bool new_body; /* body replaced whole */ struct late *late; };
 bool edit_late(struct msg *m, struct edits *e, late_lines *lines, void *arg);
@@ -159,6 +160,7 @@ struct worker {
 	const struct core_conf *conf;              /* current snapshot; a message keeps what it needs from it */
 	struct workers         *all;
 	struct hash_key         key;               /* process-wide secret: branches, cookies, dispatch */
+	struct hash_key         seal;              /* secret that may outlive the process: marks in the Record-Routes of long calls */
 	uint64_t              (*rand64)(void *arg);
 	void                   *rand_arg;
 	const struct core_hooks *hooks;

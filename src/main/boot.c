@@ -173,14 +173,14 @@ static uint64_t next_random(void *arg)
 	return c->pool[--c->left];
 }
 
-static bool seat_start(struct process *p, uint16_t id, struct hash_key key, struct out *err)
+static bool seat_start(struct process *p, uint16_t id, struct hash_key key, struct hash_key seal, struct out *err)
 {
 	struct seat *s = &p->seat[id];
 	struct worker *w = &s->w;
 	const struct core_conf *conf = script_conf(p->script);
 	struct net_events events = core_net_events;
 
-	*w = (struct worker){ .id = id, .n = p->n, .conf = conf, .all = p->all, .key = key, .rand64 = next_random, .rand_arg = &s->chance,
+	*w = (struct worker){ .id = id, .n = p->n, .conf = conf, .all = p->all, .key = key, .seal = seal, .rand64 = next_random, .rand_arg = &s->chance,
 		.hooks = &script_hooks, .xlog_level = conf->xlog_level };
 	events.arg = w;
 	w->loop = loop_new(id, loop_clock_os());
@@ -221,9 +221,10 @@ static void seat_stop(struct seat *s)
 struct process *boot_start(struct script *script, struct out *err)
 {
 	struct process *p = calloc(1, sizeof *p);
-	struct hash_key key;
+	struct hash_key key, seal;
 
-	must(p && getrandom(&key, sizeof key, 0) == (ssize_t)sizeof key);
+	must(p && getrandom(&key, sizeof key, 0) == (ssize_t)sizeof key && getrandom(&seal, sizeof seal, 0) == (ssize_t)sizeof seal);
+	state_secret(&seal, sizeof seal);
 	p->script = script;
 	p->n = script_conf(script)->workers;
 	must(p->n >= 1 && p->n <= WORKERS_MAX);
@@ -232,7 +233,7 @@ struct process *boot_start(struct script *script, struct out *err)
 	p->seat = calloc(p->n, sizeof *p->seat);
 	must(p->all && p->seat);
 	for (uint16_t i = 0; i < p->n; i++)
-		if (!seat_start(p, i, key, err)) {
+		if (!seat_start(p, i, key, seal, err)) {
 			boot_stop(p);
 			return NULL;
 		}

@@ -25,6 +25,10 @@ void options_help(void);
  * /var/lib/viaduct.  Made with a self-signed certificate when it is asked for first; NULL with a sentence in err. */
 const char *state_dir(struct out *err);
 
+/* A secret kept in the state directory, made when it is not there; false when no configuration asked for that directory, or it
+ * cannot be kept. */
+bool        state_secret(void *secret, size_t n);
+
 /* The embedded etc/edge.cfg. */
 struct view edge_cfg(void);
 

@@ -96,9 +96,10 @@ static bool make_certificate(const char *dir)
 	return ok;
 }
 
+static char dir[PATH_BYTES];         /* empty until asked for */
+
 const char *state_dir(struct out *err)
 {
-	static char dir[PATH_BYTES];
 	char cert[PATH_BYTES + 16], key[PATH_BYTES + 16];
 
 	if (dir[0])
@@ -119,4 +120,25 @@ const char *state_dir(struct out *err)
 	}
 	fprintf(stderr, "viaduct: made a self-signed certificate in %s\n", dir);
 	return dir;
+}
+
+bool state_secret(void *secret, size_t n)
+{
+	char path[PATH_BYTES + 16];
+
+	if (!dir[0])
+		return false;
+	snprintf(path, sizeof path, "%s/secret", dir);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool ok = fd >= 0 && read(fd, secret, n) == (ssize_t)n;
+	if (fd >= 0)
+		close(fd);
+	if (ok)
+		return true;
+	/* What the caller drew at random becomes the secret. */
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	ok = fd >= 0 && write(fd, secret, n) == (ssize_t)n;
+	if (fd >= 0)
+		ok = close(fd) == 0 && ok;
+	return ok;
 }

@@ -1,7 +1,7 @@
 /* mod/rr -- Record-Route and Route (RFC 3261 16.4, 16.6 step 4, 16.12; RFC 5658 for the double form). */
 #include "mod/mod.h"
 
-struct rr_conf { int64_t append_fromtag, enable_double_rr, add_username; };
+struct rr_conf { int64_t append_fromtag, enable_double_rr, add_username, sign; };
 
 /* What record_route() asked for; the lines are made for each branch when its sending socket is known. */
 struct wish { const struct rr_conf *conf; struct view params, preset[2]; bool used; };
@@ -39,6 +39,34 @@ static void put_flow(struct out *o, struct msg *m)
 	put(o, flow_write(m->w, &home, text));
 }
 
+/* What makes a Route provably ours for this dialog: nobody else can write it, and it is worth nothing for another Call-ID. */
+enum { MARK_TEXT = 16 };
+static struct view mark_of(const struct msg *m, char *buf)
+{
+	struct out o = out_to(buf, MARK_TEXT);
+	uint64_t mac = siphash_view(m->w->seal, m->sip.call_id);
+
+	put_hex(&o, &mac, sizeof mac);
+	must(!o.full);
+	return out_view(&o);
+}
+
+static void put_mark(struct out *o, const struct msg *m)
+{
+	char text[MARK_TEXT];
+
+	put(o, VIEW(";vm="));
+	put(o, mark_of(m, text));
+}
+
+static bool marked(const struct msg *m, struct view params)
+{
+	char text[MARK_TEXT];
+	struct view mark;
+
+	return sip_param(params, VIEW("vm"), &mark) && view_is(mark, mark_of(m, text));
+}
+
 static void put_uri(struct out *o, struct msg *m, const struct wish *w, const struct socket_conf *s, enum transport t, bool r2, bool flow, struct arena *a)
 {
 	struct sip_uri u;
@@ -63,6 +91,8 @@ static void put_uri(struct out *o, struct msg *m, const struct wish *w, const st
 	}
 	if (flow)
 		put_flow(o, m);
+	if (w->conf->sign)
+		put_mark(o, m);
 	put(o, w->params);
 	put(o, VIEW(">\r\n"));
 }
@@ -78,6 +108,8 @@ static void put_preset(struct out *o, const struct msg *m, const struct wish *w,
 		put(o, VIEW(";ftag="));
 		put(o, m->sip.from_tag);
 	}
+	if (w->conf->sign)
+		put_mark(o, m);
 	put(o, w->params);
 	put(o, VIEW(">\r\n"));
 }
@@ -330,9 +362,13 @@ static int f_loose_route(struct run *r, const struct arg *a)
 	struct sip_uri ruri;
 	struct hop top;
 	bool dialog = r->msg->sip.to_tag.n > 0;
+	const struct rr_conf *c = mod_conf(r->w, &mod_rr);
 	int rc;
 
 	if (!next_route(&walk, &top) || !sip_uri_parse(r->route->ruri, &ruri))
+		return SCRIPT_FALSE;
+	/* A To tag alone proves no dialog: without our mark a stranger would choose where we send (requirements S10). */
+	if (dialog && c->sign && !marked(r->msg, top.uri.params) && !marked(r->msg, ruri.params))
 		return SCRIPT_FALSE;
 	if (dialog && !ruri.gr && ruri.lr && is_ours(r, &ruri))
 		rc = after_strict(r);
@@ -391,6 +427,7 @@ static const struct script_param params[] = {
 	{ "append_fromtag", PARAM_INT, offsetof(struct rr_conf, append_fromtag), "1", "put the From tag into Record-Route (for is_direction)", NULL },
 	{ "enable_double_rr", PARAM_INT, offsetof(struct rr_conf, enable_double_rr), "1", "two Record-Routes when address, port or transport change", NULL },
 	{ "add_username", PARAM_INT, offsetof(struct rr_conf, add_username), "0", "put the From user into Record-Route", NULL },
+	{ "sign", PARAM_INT, offsetof(struct rr_conf, sign), "0", "1 = mark our Record-Routes, and follow a Route set in a dialog only when its first element bears the mark", NULL },
 	{ "enable_socket_mismatch_warning", PARAM_IGNORED_INT, 0, "1", "accepted", NULL },
 	{ "ignore_user", PARAM_IGNORED_STR, 0, NULL, "accepted", NULL },
 	{ NULL },
