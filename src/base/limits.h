@@ -57,6 +57,8 @@ enum limits {
 	TXN_T2_MS              = 4000,
 	TXN_T4_MS              = 5000,
 	TXN_MAX                = 1 << 19,    /* per worker: beyond it 503 with Retry-After */
+	TXN_BYTES              = 1 << 30,    /* per worker, of unanswered requests, roughly: beyond it the same; a flood of long INVITEs ends here */
+	TXN_WEIGHT             = 9216,       /* what an unanswered request holds besides three times its own bytes */
 	TXN_RETRY_AFTER_S      = 10,
 	TXN_BRANCHES           = 64,         /* of one transaction, all rounds of serial forking together */
 

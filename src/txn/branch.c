@@ -5,9 +5,9 @@ const char *branch_fail_text(enum branch_fail f)
 {
 	static const char *const text[] = { [BRANCH_FINE] = "sent", [BRANCH_DROPPED] = "dropped by the script", [BRANCH_BAD_URI] = "bad URI",
 		[BRANCH_UNRESOLVABLE] = "unresolvable destination", [BRANCH_NO_SOCKET] = "no socket for the destination", [BRANCH_SEND_FAILED] = "send failed",
-		[BRANCH_CANCELLED] = "cancelled", [BRANCH_NO_MEMORY] = "out of memory bound", [BRANCH_LOOP] = "loop", [BRANCH_OVERLOADED] = "the peer does not read" };
+		[BRANCH_CANCELLED] = "cancelled", [BRANCH_NO_MEMORY] = "out of memory bound", [BRANCH_LOOP] = "loop", [BRANCH_OVERLOADED] = "the peer does not read", [BRANCH_TOO_LARGE] = "too large for a datagram" };
 
-	must(f <= BRANCH_OVERLOADED);
+	must(f <= BRANCH_TOO_LARGE);
 
 	return text[f];
 }
@@ -122,7 +122,7 @@ static enum branch_fail branch_send(struct branch *b)
 
 	enum send_result sent = net_send(t->w->net, &to, laid.iov, laid.n, b->self);
 
-	return sent == SEND_OK ? BRANCH_FINE : sent == SEND_FULL ? BRANCH_OVERLOADED : BRANCH_SEND_FAILED;
+	return sent == SEND_OK ? BRANCH_FINE : sent == SEND_FULL ? BRANCH_OVERLOADED : sent == SEND_TOO_BIG ? BRANCH_TOO_LARGE : BRANCH_SEND_FAILED;
 }
 
 /* Send to the present address, or to the first one after it that takes it.  A new address is a new transaction (RFC 3263 4.3). */
@@ -176,7 +176,7 @@ static void branch_launched(struct branch *b, enum branch_fail fail)
 {
 	static const uint16_t status[] = { [BRANCH_DROPPED] = 477, [BRANCH_BAD_URI] = 475, [BRANCH_UNRESOLVABLE] = 476, [BRANCH_NO_SOCKET] = 477,
 		[BRANCH_SEND_FAILED] = 477, [BRANCH_CANCELLED] = 487, [BRANCH_NO_MEMORY] = 500, [BRANCH_LOOP] = 482,
-		[BRANCH_OVERLOADED] = 503 };
+		[BRANCH_OVERLOADED] = 503, [BRANCH_TOO_LARGE] = 513 };
 	struct txn *t = b->t;
 
 	if (fail == BRANCH_FINE) {

@@ -16,6 +16,7 @@ struct txns {
 	struct slots           branches;        /* for reports of net */
 	struct list            all, spare;      /* spare: memory of ended ones */
 	size_t                 live, nspare;
+	size_t                 bytes;           /* weight of the live ones, see TXN_BYTES */
 	uint64_t               counts[TXNC_COUNT];
 };
 static inline struct txns *txns_of(const struct txn *t) { return t->w->txns; }

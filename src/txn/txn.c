@@ -113,6 +113,8 @@ static void txn_free(struct txn *t)
 		branch_free(t->branch[i]);
 	list_del(&t->all);
 	s->live--;
+	must(s->bytes >= t->weight);
+	s->bytes -= t->weight;
 	if (t->remains)
 		origin_drop(&t->remains->origin);
 	free(t->remains);
@@ -198,6 +200,8 @@ static void shrink(struct txn *t)
 	b->sni = moved(&at, b->sni);
 	r->to_tag = moved(&at, t->ok_tag);
 	t->remains = r;
+	txns_of(t)->bytes -= t->weight;
+	t->weight = 0;
 	/* Everything else that pointed into the request is of no more use. */
 	b->route = (struct msg_route){ .flow = b->route.flow };
 	b->edits = (struct edits){ 0 };
@@ -256,7 +260,9 @@ struct txn *txn_new(struct worker *w, struct msg *m)
 	struct txn  *t;
 
 	must(sip_is_request(&m->sip) && m->sip.method_id != SIP_ACK);
-	if (s->live >= s->conf->max) {
+	size_t weight = TXN_WEIGHT + 3 * m->sip.bytes.n;
+
+	if (s->live >= s->conf->max || weight > TXN_BYTES - s->bytes) {
 		tally_add(&s->counts[TXNC_refused], 1);
 		return NULL;
 	}
@@ -282,6 +288,8 @@ struct txn *txn_new(struct worker *w, struct msg *m)
 	table_add(&s->servers, &t->server.node, txn_server_hash(w, m));
 	list_add_tail(&s->all, &t->all);
 	s->live++;
+	t->weight = weight;
+	s->bytes += weight;
 	tally_add(&s->counts[TXNC_UAS_transactions], 1);
 	loop_after(w->loop, &t->reap, s->conf->linger);
 	if (t->invite && s->conf->auto_100)

@@ -84,7 +84,7 @@ struct server {
 enum branch_phase { BRANCH_NEW, BRANCH_ASKING /* the user decides */, BRANCH_RESOLVING, BRANCH_SENT, BRANCH_DONE };
 /* Why a branch never left. */
 enum branch_fail { BRANCH_FINE, BRANCH_DROPPED, BRANCH_BAD_URI, BRANCH_UNRESOLVABLE, BRANCH_NO_SOCKET, BRANCH_SEND_FAILED, BRANCH_CANCELLED, BRANCH_NO_MEMORY, BRANCH_LOOP,
-	BRANCH_OVERLOADED /* the peer does not read: refused at the bound of its queue */ };
+	BRANCH_OVERLOADED /* the peer does not read: refused at the bound of its queue */, BRANCH_TOO_LARGE /* for a datagram */ };
 /* Header lines of our own 503: when to come again (RFC 3261 21.5.4, design D9). */
 struct view    txn_retry_after(void);
 
@@ -139,6 +139,7 @@ struct txn {
 	struct view     cancel_extra;    /* header lines for its CANCELs */
 	char            tag[24];         /* To tag of our own replies; tag_n 0 before the first */
 	uint8_t         tag_n;
+	size_t          weight;          /* of its worker's TXN_BYTES; 0 once shrunk */
 	struct view     ok_tag;          /* To tag of the last 2xx that was relayed */
 	struct timer    reap;            /* frees what the script made and left without reply or branch */
 	struct list     held;            /* messages that must live as long (txn_keep) */

@@ -15,6 +15,7 @@ static const struct { int8_t rc; uint16_t status; const char *reason; } relay_fa
 	[BRANCH_NO_MEMORY]    = { -1, 500, "Server error occurred (500/TM)" },
 	[BRANCH_LOOP]         = { -1, 482, "Loop Detected" },
 	[BRANCH_OVERLOADED]   = { -6, 503, "Service Unavailable" },
+	[BRANCH_TOO_LARGE]    = { -6, 513, "Message Too Large" },
 };
 
 int tm_relay_result(struct run *r, struct txn *t)
