@@ -347,7 +347,7 @@ bool globals_start(struct loader *l)
 		.net = { .idle_ms = CONN_IDLE_MS, .connect_ms = CONN_CONNECT_MS, .message_ms = CONN_MESSAGE_MS, .handshake_ms = CONN_HANDSHAKE_MS,
 			.tls_handshake_ms = CONN_HANDSHAKE_MS, .max_message = MSG_MAX_BYTES, .max_conns = CONN_MAX, .backlog = 1024, .tcp_keepalive = true,
 			.crlf_pong = true, .ws_require_origin = true, .ws_resource = VIEW("/"), .wss_resource = VIEW("/"), .udp_rcvbuf = 1 << 21 },
-		.dns = { .naptr = true, .search = true, .timeout_ms = DNS_TIMEOUT_MS, .tries = 2 },
+		.dns = { .naptr = true, .search = true, .timeout_ms = DNS_TRY_MS, .tries = DNS_TRIES },
 		.server_signature = true, .dns_failover = true, .server_header = VIEW("Server: viaduct"), .user_agent_header = VIEW("User-Agent: viaduct"),
 		.log_level = L_NOTICE, .xlog_level = L_NOTICE, .xlog_print_level = L_NOTICE, .xlog_buf = 4096, .print_buf = SCRIPT_STRING_BYTES,
 		.while_loops = SCRIPT_LOOPS, .log = { .to_stderr = true, .facility = LOG_DAEMON }, .open_files = -1,

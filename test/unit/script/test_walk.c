@@ -232,6 +232,18 @@ static void a_module_that_does_not_start_takes_the_worker_down(void **state)
 	stand_down(&s);
 }
 
+/* Nobody waits longer than DNS_TIMEOUT_MS: all tries of the defaults must fit. */
+static void a_lost_question_is_asked_again_in_time(void **state)
+{
+	struct stand s;
+
+	assert_true(stand_up(&s, "route { }"));
+	const struct resolver_conf *c = &script_conf(s.script)->dns;
+	assert_true(c->tries > 1);
+	assert_in_range(c->timeout_ms * ((1u << c->tries) - 1), 1, DNS_TIMEOUT_MS);
+	stand_down(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -239,6 +251,7 @@ int main(void)
 		cmocka_unit_test(startup_route_runs_once), cmocka_unit_test(error_route_hears_of_bad_requests),
 		cmocka_unit_test(replies_go_through_the_route_then_the_modules), cmocka_unit_test(drop_holds_back_provisional_replies_only),
 		cmocka_unit_test(two_calls_wait_side_by_side), cmocka_unit_test(a_module_that_does_not_start_takes_the_worker_down),
+		cmocka_unit_test(a_lost_question_is_asked_again_in_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
