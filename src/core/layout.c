@@ -46,11 +46,11 @@ static struct view request_top(const struct msg *m, struct view ruri, struct vie
 	return out_view(&o);
 }
 
-static bool lay_late(struct lay *l, const struct edits *e, struct msg *m, const struct msg_route *r, const struct socket_conf *from, enum transport t,
+static bool lay_late(struct lay *l, const struct edits *e, struct msg *m, const struct edits *own, const struct socket_conf *from, enum transport t,
 	struct arena *a)
 {
 	for (const struct late *x = e ? e->late : NULL; x; x = x->next) {
-		struct view lines = x->lines(m, r, from, t, x->arg, a);
+		struct view lines = x->lines(m, own, from, t, x->arg, a);
 		if (!lines.p)
 			return false;
 		lay_view(l, lines);
@@ -86,7 +86,7 @@ bool layout_request_via(struct msg *m, const struct msg_route *r, const struct e
 	if (!top.p)
 		return false;
 	lay_view(&l, top);
-	if (!lay_late(&l, &m->edits, m, r, from, t, a) || !lay_late(&l, own, m, r, from, t, a))
+	if (!lay_late(&l, &m->edits, m, own, from, t, a) || !lay_late(&l, own, m, own, from, t, a))
 		return false;
 	lay_rest(&l, m, own, via_marks(m, marks), strict);
 	return laid_fine(&l);

@@ -3,25 +3,12 @@
 
 struct rr_conf { int64_t append_fromtag, enable_double_rr, add_username, sign; };
 
-/* What record_route() asked for; the lines are made for each branch when its sending socket is known. */
+/* What record_route() and add_rr_param() asked for, in one list of edits: those of the request, which all branches share, or those of
+ * a branch or failure route.  The lines are made for each branch when its sending socket is known. */
 struct wish { const struct rr_conf *conf; struct view params, preset[2]; bool used; };
-/* What loose_route() found in our own Route. */
-struct route_note { struct view params; bool done; };
-static const char wish_key, route_key;
-
-static struct wish *wish_of(struct run *r)
-{
-	struct wish *w = msg_note(r->msg, &wish_key);
-
-	if (w)
-		return w;
-	w = arena_zalloc(r->msg->arena, sizeof *w);
-	if (!w || !msg_note_set(r->msg, &wish_key, w))
-		return NULL;
-	w->conf = mod_conf(r->w, &mod_rr);
-	w->params = VIEW("");
-	return w;
-}
+/* What loose_route() did. */
+struct route_note { struct view params; int rc; };
+static const char route_key;
 
 /* ---- Record-Route ------------------------------------------------------------------------------------------------------ */
 
@@ -67,7 +54,19 @@ static bool marked(const struct msg *m, struct view params)
 	return sip_param(params, VIEW("vm"), &mark) && view_is(mark, mark_of(m, text));
 }
 
-static void put_uri(struct out *o, struct msg *m, const struct wish *w, const struct socket_conf *s, enum transport t, bool r2, bool flow, struct arena *a)
+/* host[:port], the port only when it is not the transport's own. */
+static void put_host(struct out *o, const struct msg *m, const struct socket_conf *s, enum transport t, struct arena *a)
+{
+	struct view at = core_sent_by(m->w->conf, s, m, a);
+	char text[8];
+	struct out port = out_to(text, sizeof text);
+
+	putf(&port, ":%u", transport_port(t));
+	put(o, view_ends(at, out_view(&port)) ? view_sub(at, 0, at.n - port.n) : at);
+}
+
+static void put_uri(struct out *o, struct msg *m, const struct wish *w, struct view params, const struct socket_conf *s, enum transport t, bool r2, bool flow,
+	struct arena *a)
 {
 	struct sip_uri u;
 	struct sip_nameaddr from;
@@ -77,7 +76,7 @@ static void put_uri(struct out *o, struct msg *m, const struct wish *w, const st
 		put(o, u.user);
 		put_char(o, '@');
 	}
-	put(o, core_sent_by(m->w->conf, s, m, a));
+	put_host(o, m, s, t, a);
 	if (t != TR_UDP) {
 		put(o, VIEW(";transport="));
 		put(o, transport_name(t));
@@ -93,11 +92,11 @@ static void put_uri(struct out *o, struct msg *m, const struct wish *w, const st
 		put_flow(o, m);
 	if (w->conf->sign)
 		put_mark(o, m);
-	put(o, w->params);
+	put(o, params);
 	put(o, VIEW(">\r\n"));
 }
 
-static void put_preset(struct out *o, const struct msg *m, const struct wish *w, struct view text, bool r2)
+static void put_preset(struct out *o, const struct msg *m, const struct wish *w, struct view params, struct view text, bool r2)
 {
 	put(o, VIEW("Record-Route: <sip:"));
 	put(o, text);
@@ -110,42 +109,71 @@ static void put_preset(struct out *o, const struct msg *m, const struct wish *w,
 	}
 	if (w->conf->sign)
 		put_mark(o, m);
-	put(o, w->params);
+	put(o, params);
 	put(o, VIEW(">\r\n"));
 }
 
-/* Two lines when the call changes address, port or transport here: the outgoing side first. */
-static struct view lines(struct msg *m, const struct msg_route *r, const struct socket_conf *from, enum transport t, void *arg, struct arena *a)
+static late_lines lines;
+
+static struct wish *wish_in(const struct edits *e)
 {
-	const struct wish *w = arg;
-	size_t cap = 1024 + FLOW_TEXT_MAX + 2 * (w->params.n + m->sip.from_tag.n) + w->preset[0].n + w->preset[1].n;
+	for (const struct late *x = e ? e->late : NULL; x; x = x->next)
+		if (x->lines == lines)
+			return x->arg;
+	return NULL;
+}
+
+/* Two lines when the call changes address, port or transport here: the outgoing side first. */
+static struct view lines(struct msg *m, const struct edits *own, const struct socket_conf *from, enum transport t, void *arg, struct arena *a)
+{
+	const struct wish *w = arg, *all = wish_in(&m->edits), *branch = wish_in(own);
+
+	if (!w->used)
+		return VIEW("");
+	const struct view both[] = { all ? all->params : VIEW(""), branch && branch != all ? branch->params : VIEW("") };
+	struct view params = arena_join(a, both, COUNT_OF(both));
+	size_t cap = 1024 + FLOW_TEXT_MAX + 2 * (params.n + m->sip.from_tag.n + m->advertised_host.n + m->advertised_port.n) + w->preset[0].n + w->preset[1].n
+		     + (w->conf->add_username ? 2 * m->sip.head.n : 0);
 	char *space = arena_alloc(a, cap);
 	struct out o = out_to(space, space ? cap : 0);
 	const struct socket_conf *in = m->origin.socket;
 
-	if (!space)
+	if (!space || !params.p)
 		return VIEW_NONE;
 	if (w->preset[0].n) {
-		put_preset(&o, m, w, w->preset[0], w->preset[1].n > 0);
+		put_preset(&o, m, w, params, w->preset[0], w->preset[1].n > 0);
 		if (w->preset[1].n)
-			put_preset(&o, m, w, w->preset[1], true);
+			put_preset(&o, m, w, params, w->preset[1], true);
 		return o.full ? VIEW_NONE : out_view(&o);
 	}
 	bool twice = w->conf->enable_double_rr && in && (in != from || in->transport != t);
-	put_uri(&o, m, w, from, t, twice, !twice, a);
+	put_uri(&o, m, w, params, from, t, twice, !twice, a);
 	if (twice)
-		put_uri(&o, m, w, in, in->transport, true, true, a);
+		put_uri(&o, m, w, params, in, in->transport, true, true, a);
 	return o.full ? VIEW_NONE : out_view(&o);
 }
 
-static int wish_for(struct run *r, struct wish *w)
+static struct wish *wish_of(struct run *r)
 {
-	if (!w || w->used)
-		return SCRIPT_FALSE;
-	if (!edit_late(r->msg, r->edits, lines, w))
-		return SCRIPT_FALSE;
-	w->used = true;
-	return SCRIPT_TRUE;
+	struct wish *w = wish_in(r->edits);
+
+	if (w)
+		return w;
+	w = arena_zalloc(r->msg->arena, sizeof *w);
+	if (!w || !edit_late(r->msg, r->edits, lines, w))
+		return NULL;
+	w->conf = mod_conf(r->w, &mod_rr);
+	w->params = VIEW("");
+	return w;
+}
+
+/* Once for a branch: what the request route asked for holds for all of them. */
+static struct wish *first_wish(struct run *r)
+{
+	const struct wish *all = wish_in(&r->msg->edits);
+	struct wish *w = all && all->used ? NULL : wish_of(r);
+
+	return w && !w->used ? w : NULL;
 }
 
 /* Parameters come with their leading ';' or without. */
@@ -168,22 +196,24 @@ static bool clean(struct view v)
 
 static int f_record_route(struct run *r, const struct arg *a)
 {
-	struct wish *w = wish_of(r);
+	struct wish *w = first_wish(r);
 
 	if (!w || (a[0].given && (!clean(a[0].s) || !add_params(r, w, a[0].s))))
 		return SCRIPT_FALSE;
-	return wish_for(r, w);
+	w->used = true;
+	return SCRIPT_TRUE;
 }
 
 static int f_preset(struct run *r, const struct arg *a)
 {
-	struct wish *w = wish_of(r);
+	struct wish *w = first_wish(r);
 
-	if (!w || w->used || !clean(a[0].s) || (a[1].given && !clean(a[1].s)))
+	if (!w || !a[0].s.n || !clean(a[0].s) || (a[1].given && !clean(a[1].s)))
 		return SCRIPT_FALSE;
 	w->preset[0] = arena_copy(r->msg->arena, a[0].s);
-	w->preset[1] = a[1].given ? arena_copy(r->msg->arena, a[1].s) : VIEW_NONE;
-	return wish_for(r, w);
+	w->preset[1] = a[1].given ? arena_copy(r->msg->arena, a[1].s) : VIEW("");
+	w->used = w->preset[0].p && w->preset[1].p;
+	return w->used ? SCRIPT_TRUE : SCRIPT_FALSE;
 }
 
 static int f_add_rr_param(struct run *r, const struct arg *a)
@@ -202,11 +232,26 @@ static bool next_route(struct sip_walk *walk, struct hop *h)
 	return sip_walk_nameaddr(walk, &h->na, &h->hdr) == SIP_OK && sip_uri_parse(h->na.uri, &h->uri);
 }
 
+/* The transport that a URI means; TR_NONE for one that nobody here speaks. */
+static enum transport transport_of(const struct sip_uri *u)
+{
+	enum transport t = u->transport.n ? transport_parse(u->transport) : TR_UDP;
+
+	if (u->scheme != SCHEME_SIPS)
+		return t;
+	return t == TR_UDP || t == TR_TCP ? TR_TLS : t == TR_WS ? TR_WSS : t;
+}
+
+static uint16_t port_of(const struct sip_uri *u)
+{
+	return u->port ? u->port : transport_port(transport_of(u));
+}
+
 static bool is_ours(struct run *r, const struct sip_uri *u)
 {
-	enum transport t = u->transport.n ? transport_parse(u->transport) : u->scheme == SCHEME_SIPS ? TR_TLS : TR_UDP;
+	enum transport t = transport_of(u);
 
-	return core_is_myself(r->w->conf, u->host, u->port ? u->port : transport_port(t), u->transport.n ? t : TR_NONE);
+	return t != TR_NONE && core_is_myself(r->w->conf, u->host, port_of(u), u->transport.n ? t : TR_NONE);
 }
 
 /* An edit has taken it away already. */
@@ -240,8 +285,10 @@ static bool cut(struct run *r, const struct hop *h)
 
 	if (last_of_line(r, h))
 		return edit_delete(r->msg, r->edits, h->hdr->line);
-	if (after && view_find(tail, ',') < tail.n)
-		return edit_delete(r->msg, r->edits, view_of(whole.p, whole.n + view_find(tail, ',') + 1));
+	if (after && view_find(tail, ',') < tail.n) {
+		struct view rest = view_trim(view_from(tail, view_find(tail, ',') + 1));
+		return edit_delete(r->msg, r->edits, view_of(whole.p, (size_t)(rest.p - whole.p)));
+	}
 	const char *comma = whole.p;
 	while (comma > line.p && *comma != ',')
 		comma--;
@@ -251,17 +298,17 @@ static bool cut(struct run *r, const struct hop *h)
 /* The socket that a Route of ours names, for sending in-dialog requests from where the dialog was made. */
 static const struct socket_conf *socket_of(struct run *r, const struct sip_uri *u)
 {
-	const struct net_conf *c = &r->w->conf->net;
-	enum transport t = u->transport.n ? transport_parse(u->transport) : u->scheme == SCHEME_SIPS ? TR_TLS : TR_UDP;
-	uint16_t port = u->port ? u->port : transport_port(t);
+	const struct core_conf *c = r->w->conf;
+	uint16_t port = port_of(u), shown;
 	struct addr ip;
 
-	for (size_t i = 0; i < c->nsockets; i++) {
-		const struct socket_conf *s = &c->sockets[i];
-		uint16_t shown = s->advertised_port ? s->advertised_port : s->at.port;
-		if (s->transport != t)
+	for (size_t i = 0; i < c->net.nsockets; i++) {
+		const struct socket_conf *s = &c->net.sockets[i];
+		struct view name = s->advertised_host.n ? s->advertised_host : c->advertised_host;
+		if (s->transport != transport_of(u))
 			continue;
-		if (s->advertised_host.n && view_is_ci(s->advertised_host, u->host) && shown == port)
+		shown = s->advertised_port ? s->advertised_port : !s->advertised_host.n && c->advertised_port ? c->advertised_port : s->at.port;
+		if (name.n && view_is_ci(name, u->host) && shown == port)
 			return s;
 		if (addr_parse_ip(u->host, &ip) && addr_same_ip(&ip, &s->at) && s->at.port == port)
 			return s;
@@ -282,26 +329,6 @@ static int to_next(struct run *r, const struct hop *next)
 	}
 	r->route->duri = uri;
 	return SCRIPT_TRUE;
-}
-
-/* The request URI is our own Record-Route URI: a strict router came before us; the real one is the last Route (16.4). */
-static int after_strict(struct run *r)
-{
-	struct sip_walk walk = sip_walk(&r->msg->sip, HDR_ROUTE);
-	struct hop first, h, last;
-	int n = 0;
-
-	while (next_route(&walk, &h)) {
-		if (n++ == 0)
-			first = h;
-		last = h;
-	}
-	if (n == 0)
-		return SCRIPT_FALSE;
-	r->route->ruri = last.na.uri;
-	if (!cut(r, &last))
-		return SCRIPT_FALSE;
-	return n > 1 ? to_next(r, &first) : SCRIPT_TRUE;
 }
 
 /* A flow token of ours in the Route that faces the client: this request goes back by that flow, unless it came by it itself. */
@@ -327,57 +354,97 @@ static void follow_flow(struct run *r, struct view params)
 	}
 }
 
-static int after_loose(struct run *r, struct hop *top, struct sip_walk *walk, bool preloaded)
+/* The other half of a doubled Record-Route of ours goes too; it names the socket to send from. */
+static bool cut_half(struct run *r, const struct hop *half, struct route_note *note)
 {
-	struct route_note *note = arena_zalloc(r->msg->arena, sizeof *note);
+	const struct socket_conf *s = socket_of(r, &half->uri);
+
+	if (s)
+		r->route->socket = s;
+	note->params = half->uri.params;
+	return cut(r, half);
+}
+
+/* The request URI is our own Record-Route URI: a strict router came before us; the real one is the last Route (16.4). */
+static int after_strict(struct run *r, const struct sip_uri *ours, struct route_note *note)
+{
+	struct sip_walk walk = sip_walk(&r->msg->sip, HDR_ROUTE);
+	struct hop h, next = { 0 }, after = { 0 }, last = { 0 };
+	int n = 0;
+
+	for (; next_route(&walk, &h); n++) {
+		if (n < 2)
+			*(n ? &after : &next) = h;
+		last = h;
+	}
+	note->params = ours->params;
+	r->route->socket = r->route->socket ? r->route->socket : r->msg->origin.socket;
+	r->route->ruri = last.na.uri;
+	if (!cut(r, &last))
+		return SCRIPT_FALSE;
+	if (ours->r2.n && n > 1 && is_ours(r, &next.uri)) {
+		if (!cut_half(r, &next, note))
+			return SCRIPT_FALSE;
+		next = after;
+		n--;
+	}
+	if (n > 1)
+		return to_next(r, &next);
+	follow_flow(r, note->params);
+	return SCRIPT_TRUE;
+}
+
+static int after_loose(struct run *r, const struct hop *top, struct sip_walk *walk, bool preloaded, struct route_note *note)
+{
 	struct hop next;
 	bool more;
 
-	if (!note || !msg_note_set(r->msg, &route_key, note) || !cut(r, top))
+	if (!cut(r, top))
 		return SCRIPT_FALSE;
 	note->params = top->uri.params;
 	r->route->socket = r->route->socket ? r->route->socket : r->msg->origin.socket;
-	bool paired = top->uri.r2.n > 0;
 	more = next_route(walk, &next);
-	if (paired && more && is_ours(r, &next.uri)) {
-		const struct socket_conf *s = socket_of(r, &next.uri);
-		if (s)
-			r->route->socket = s;
-		note->params = next.uri.params;
-		if (!cut(r, &next))
+	if (top->uri.r2.n && more && is_ours(r, &next.uri)) {
+		if (!cut_half(r, &next, note))
 			return SCRIPT_FALSE;
 		more = next_route(walk, &next);
 	}
-	if (!more) {
-		if (!preloaded)
-			follow_flow(r, note->params);
-		return preloaded ? SCRIPT_FALSE : SCRIPT_TRUE;
-	}
-	return to_next(r, &next);
+	if (more)
+		return to_next(r, &next);
+	if (preloaded)
+		return SCRIPT_FALSE;
+	follow_flow(r, note->params);
+	return SCRIPT_TRUE;
 }
 
 static int f_loose_route(struct run *r, const struct arg *a)
 {
 	struct sip_walk walk = sip_walk(&r->msg->sip, HDR_ROUTE);
+	struct route_note *note = msg_note(r->msg, &route_key);
 	struct sip_uri ruri;
 	struct hop top;
 	bool dialog = r->msg->sip.to_tag.n > 0;
 	const struct rr_conf *c = mod_conf(r->w, &mod_rr);
-	int rc;
 
+	/* The Routes are cut already: the same answer. */
+	if (note)
+		return note->rc;
 	if (!next_route(&walk, &top) || !sip_uri_parse(r->route->ruri, &ruri))
 		return SCRIPT_FALSE;
 	/* A To tag alone proves no dialog: without our mark a stranger would choose where we send (requirements S10). */
 	if (dialog && c->sign && !marked(r->msg, top.uri.params) && !marked(r->msg, ruri.params))
 		return SCRIPT_FALSE;
+	note = arena_zalloc(r->msg->arena, sizeof *note);
+	if (!note || !msg_note_set(r->msg, &route_key, note))
+		return SCRIPT_FALSE;
 	if (dialog && !ruri.gr && ruri.lr && is_ours(r, &ruri))
-		rc = after_strict(r);
+		note->rc = after_strict(r, &ruri, note);
 	else if (is_ours(r, &top.uri))
-		rc = after_loose(r, &top, &walk, !dialog);
+		note->rc = after_loose(r, &top, &walk, !dialog, note);
 	else
-		rc = to_next(r, &top);
-	r->msg->loose_routed |= rc == SCRIPT_TRUE;
-	return rc;
+		note->rc = to_next(r, &top);
+	r->msg->loose_routed |= note->rc == SCRIPT_TRUE;
+	return note->rc;
 }
 
 static struct view found_params(const struct run *r)

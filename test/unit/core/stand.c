@@ -45,6 +45,8 @@ const struct socket_conf *net_pick_socket(const struct net_conf *c, const struct
 {
 	if (forced && forced->transport == t && forced->at.af == to->af)
 		return forced;
+	if (t == TR_UDP && received && received->transport == t && received->at.af == to->af)
+		return received;
 	for (size_t i = 0; i < c->nsockets; i++)
 		if (c->sockets[i].transport == t && c->sockets[i].at.af == to->af)
 			return &c->sockets[i];
