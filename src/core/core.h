@@ -22,8 +22,8 @@ struct core_conf {
 	struct view          advertised_host;
 	uint16_t             advertised_port;
 	bool                 real_source;          /* default of the socket option */
-	bool                 server_signature, sip_warning, disable_503_translation, dns_failover, stateless_forward, check_via;
-	struct view          server_header, user_agent_header;   /* whole header lines without CRLF */
+	bool                 server_signature, disable_503_translation, dns_failover, stateless_forward;
+	struct view          server_header;        /* whole header line without CRLF */
 	uint16_t             mtu;                  /* bytes of a datagram's payload over which TCP is preferred where known; 0 = off */
 	int                  log_level, xlog_level, xlog_print_level;
 	uint32_t             xlog_buf, print_buf, while_loops;
@@ -36,7 +36,7 @@ struct core_conf {
 	const struct bond   *bonds;
 	size_t               nbonds;
 	struct view          chroot, workdir;      /* empty = none */
-	bool                 debug_mode, mhomed;
+	bool                 debug_mode;
 	int                  open_files;           /* RLIMIT_NOFILE wanted; -1 = leave */
 };
 

@@ -31,8 +31,7 @@ struct loader {
 	struct item        *items;
 	struct drafts      *drafts;          /* sockets.h */
 	bool                stateless_given, forward_used;
-	uint16_t            udp_workers, tcp_workers;
-	bool                debug_mode;
+	uint16_t            udp_workers;          /* and tcp_workers: the largest */
 	bool                at_run;          /* {s.eval}: a text resolved while scripts run; nothing shared may change */
 };
 static inline struct loader *loader_of(struct script_load *l) { return (struct loader *)l; }

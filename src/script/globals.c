@@ -34,7 +34,6 @@ static bool take_workers(struct lex *x, const struct word *w, int64_t n)
 static bool take_advertised_port(struct lex *x, const struct word *w, int64_t n) { x->l->pub.conf->advertised_port = (uint16_t)n; return true; }
 static bool take_debug_mode(struct lex *x, const struct word *w, int64_t n)
 {
-	x->l->debug_mode = n != 0;
 	x->l->pub.conf->debug_mode = n != 0;
 	return true;
 }
@@ -208,10 +207,10 @@ static const struct global globals[] = {
 	/* sockets and identity */
 	{ "socket", ANY, BY_HAND, 0, I32, take_socket }, { "listen", ANY, BY_HAND, 0, I32, take_listen }, { "alias", ANY, BY_HAND, 0, I32, take_alias },
 	{ "auto_aliases", BOOLEAN, NOTHING, 0, I32, NULL }, { "advertised_address", WORD, AS_VIEW, CONF(advertised_host), I32, NULL },
-	{ "advertised_port", NUMBER, BY_HAND, 0, 1, 65535, 1, take_advertised_port }, { "mhomed", BOOLEAN, AS_BOOL, CONF(mhomed), I32, NULL },
+	{ "advertised_port", NUMBER, BY_HAND, 0, 1, 65535, 1, take_advertised_port }, { "mhomed", BOOLEAN, NOTHING, 0, I32, NULL },
 	{ "tos", WORD, BY_HAND, 0, I32, take_tos }, { "mcast_loopback", BOOLEAN, NOTHING, 0, I32, NULL }, { "mcast_ttl", NUMBER, NOTHING, 0, I32, NULL },
 	{ "maxbuffer", NUMBER, AS_U32, CONF(net.udp_rcvbuf), 4096, INT32_MAX, 1, NULL }, { "port", NUMBER, NOTHING, 0, 1, 65535, 1, NULL },
-	{ "check_via", BOOLEAN, AS_BOOL, CONF(check_via), I32, NULL }, { "dns", BOOLEAN, NOTHING, 0, I32, NULL }, { "rev_dns", BOOLEAN, NOTHING, 0, I32, NULL },
+	{ "check_via", BOOLEAN, NOTHING, 0, I32, NULL }, { "dns", BOOLEAN, NOTHING, 0, I32, NULL }, { "rev_dns", BOOLEAN, NOTHING, 0, I32, NULL },
 	{ "udp_mtu", NUMBER, AS_U16, CONF(mtu), 0, 65535, 1, NULL },
 
 	/* PROXY protocol */
@@ -231,8 +230,8 @@ static const struct global globals[] = {
 
 	/* script and replies */
 	{ "max_while_loops", NUMBER, AS_U32, CONF(while_loops), 1, INT32_MAX, 1, NULL }, { "server_signature", BOOLEAN, AS_BOOL, CONF(server_signature), I32, NULL },
-	{ "server_header", STRING, AS_VIEW, CONF(server_header), I32, NULL }, { "user_agent_header", STRING, AS_VIEW, CONF(user_agent_header), I32, NULL },
-	{ "sip_warning", BOOLEAN, AS_BOOL, CONF(sip_warning), I32, NULL }, { "enable_asserts", BOOLEAN, AS_BOOL, CONF(enable_asserts), I32, NULL },
+	{ "server_header", STRING, AS_VIEW, CONF(server_header), I32, NULL }, { "user_agent_header", STRING, NOTHING, 0, I32, NULL },
+	{ "sip_warning", BOOLEAN, NOTHING, 0, I32, NULL }, { "enable_asserts", BOOLEAN, AS_BOOL, CONF(enable_asserts), I32, NULL },
 	{ "abort_on_assert", BOOLEAN, AS_BOOL, CONF(abort_on_assert), I32, NULL },
 
 	/* streams */
@@ -348,7 +347,7 @@ bool globals_start(struct loader *l)
 			.tls_handshake_ms = CONN_HANDSHAKE_MS, .max_message = MSG_MAX_BYTES, .max_conns = CONN_MAX, .backlog = 1024, .tcp_keepalive = true,
 			.crlf_pong = true, .ws_require_origin = true, .ws_resource = VIEW("/"), .wss_resource = VIEW("/"), .udp_rcvbuf = 1 << 21 },
 		.dns = { .naptr = true, .search = true, .timeout_ms = DNS_TRY_MS, .tries = DNS_TRIES },
-		.server_signature = true, .dns_failover = true, .server_header = VIEW("Server: viaduct"), .user_agent_header = VIEW("User-Agent: viaduct"),
+		.server_signature = true, .dns_failover = true, .server_header = VIEW("Server: viaduct"),
 		.log_level = L_NOTICE, .xlog_level = L_NOTICE, .xlog_print_level = L_NOTICE, .xlog_buf = 4096, .print_buf = SCRIPT_STRING_BYTES,
 		.while_loops = SCRIPT_LOOPS, .log = { .to_stderr = true, .facility = LOG_DAEMON }, .open_files = -1,
 	};
@@ -370,7 +369,7 @@ bool globals_finish(struct loader *l)
 
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
-	c->workers = l->pub.env->workers ? l->pub.env->workers : l->debug_mode ? 2 : l->udp_workers;
+	c->workers = l->pub.env->workers ? l->pub.env->workers : c->debug_mode ? 2 : l->udp_workers;
 	if (c->workers == 0)
 		c->workers = cpus > 0 && cpus < WORKERS_MAX ? (uint16_t)cpus : 1;
 	if (c->workers > WORKERS_MAX)
