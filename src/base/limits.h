@@ -42,7 +42,6 @@ enum limits {
 	CONN_ACCEPT_BURST      = 64,
 	HTTP_HEAD_BYTES        = 8192,       /* WebSocket upgrade request or answer */
 	HTTP_HEADERS           = 64,         /* header lines of one such head; browsers send about 20 */
-	WS_FRAME_BYTES         = MSG_MAX_BYTES,
 
 	/* loops and letters */
 	INBOX_BURST            = 256,        /* letters opened per turn */

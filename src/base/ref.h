@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* What a ref names; a ref of one kind never finds another's object. */
-enum ref_kind { REF_NONE, REF_CONN, REF_TXN, REF_BRANCH, REF_RUN };
+enum ref_kind { REF_NONE, REF_CONN, REF_TXN, REF_BRANCH };
 struct ref { uint16_t worker, kind; uint32_t slot, gen; };
 #define NO_REF ((struct ref){ 0 })
 /* Does it name anything; are two the same name. */

@@ -12,16 +12,6 @@ static bool before_sleep(struct loop_hook *h)
 	return !list_empty(&n->reports) || !list_empty(&n->flush) || !list_empty(&n->due);
 }
 
-const char *send_result_text(enum send_result r)
-{
-	static const char *const text[] = { [SEND_OK] = "sent", [SEND_NO_SOCKET] = "no socket for that transport and family",
-		[SEND_TOO_BIG] = "too large for a datagram", [SEND_FULL] = "the peer does not read", [SEND_DEAD] = "the connection is gone",
-		[SEND_REFUSED] = "connection refused", [SEND_TIMEOUT] = "timed out", [SEND_ERROR] = "the system refused" };
-
-	must((size_t)r < COUNT_OF(text));
-	return text[r];
-}
-
 enum send_result net_send(struct net *n, const struct target *t, const struct iovec *iov, int niov, struct ref report)
 {
 	size_t total = 0;

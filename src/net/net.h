@@ -125,7 +125,6 @@ struct target {
 };
 enum send_result { SEND_OK /* given to the kernel or to a queue that drains */, SEND_NO_SOCKET, SEND_TOO_BIG, SEND_FULL /* peer does
 	not read, or a table is full */, SEND_DEAD /* flow is gone */, SEND_REFUSED /* connect or TLS failed */, SEND_TIMEOUT, SEND_ERROR };
-const char *send_result_text(enum send_result r);
 
 struct net;
 /* Send one whole message.  The bytes are taken (copied or written) before the call returns; nothing blocks.

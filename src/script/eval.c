@@ -148,14 +148,6 @@ int lvalue_set(struct run *r, const struct lvalue *v, const struct value *value)
 	return var_assign(r, &v->ref, ASSIGN_SET, value);
 }
 
-bool lvalue_get(struct run *r, const struct lvalue *v, struct value *out)
-{
-	if (!var_eval(r, &v->ref, out))
-		return false;
-	value_own(r->tmp, out);
-	return true;
-}
-
 /* ---- format strings ------------------------------------------------------------------------------------------------------ */
 
 static void put_value(struct out *o, const struct value *v)

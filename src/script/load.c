@@ -87,13 +87,6 @@ const struct module *const *script_modules(const struct script *s, size_t *n)
 
 bool script_has(const struct script *s, enum route_type type, struct view name) { return script_route(s, type, name) >= 0; }
 
-struct view script_route_name(const struct script *s, enum route_type type, int number)
-{
-	unsigned t = route_type_index(type);
-
-	return number >= 0 && (unsigned)number < s->prog.nroutes[t] ? s->prog.routes[t][number].name : VIEW_NONE;
-}
-
 bool script_timer(const struct script *s, size_t i, struct view *name, uint32_t *seconds)
 {
 	unsigned t = route_type_index(ROUTE_TIMER);

@@ -56,9 +56,8 @@ struct run {
 bool run_start(struct run *r, struct view route);
 /* The function that returned SCRIPT_WAIT is ready; continues with its return code. Only on the run's worker. */
 void run_resume(struct run *r, int rc);
-/* Number of a route for t_on_failure and the like; -1 when there is none. Name by number for messages. */
+/* Number of a route for t_on_failure and the like; -1 when there is none. */
 int         script_route(const struct script *s, enum route_type type, struct view name);
-struct view script_route_name(const struct script *s, enum route_type type, int number);
 bool        run_start_number(struct run *r, int number);
 
 /* ---- variables ------------------------------------------------------------------------------------------------------------- */
@@ -68,7 +67,7 @@ enum var_index { IDX_NONE, IDX_NUMBER, IDX_ALL, IDX_APPEND };
 struct var_use { struct view sub; int64_t bound; enum var_index kind; int index; };   /* one access, everything evaluated */
 enum assign { ASSIGN_SET /* = */, ASSIGN_REPLACE /* := */ };      /* compound operators arrive computed as ASSIGN_SET */
 struct script_load;
-enum { VAR_SUB = 1 /* takes (name) */, VAR_SUB_REQUIRED = 2, VAR_INDEX = 4, VAR_ANY_ROUTE = 0 };
+enum { VAR_SUB = 1 /* takes (name) */, VAR_SUB_REQUIRED = 2, VAR_INDEX = 4 };
 struct script_var {
 	const char *name;                 /* without '$'; dots allowed ("msg.branch.uri") */
 	bool (*get)(struct run *r, const struct var_use *u, struct value *out);          /* false = NULL */
@@ -82,7 +81,6 @@ struct script_var {
 /* An assignable variable as a function's output parameter. */
 struct lvalue;
 int  lvalue_set(struct run *r, const struct lvalue *v, const struct value *value);
-bool lvalue_get(struct run *r, const struct lvalue *v, struct value *out);
 
 /* AVPs of a message: a stack per name (section 10.1). Memory is the message's arena. */
 bool avp_push(struct msg *m, struct view name, const struct value *v);

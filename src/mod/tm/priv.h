@@ -21,7 +21,7 @@ struct tm_note {
 	const struct script *script;         /* the one in force when the transaction was made */
 	int                  on_failure, on_reply, on_branch;   /* route numbers, -1 = none */
 	int64_t              fr_s, fr_inv_s; /* $T_fr_timeout set before there is a transaction; -1 = not */
-	struct view          hdrs, cancel_reason, reply_hdrs;
+	struct view          hdrs, cancel_reason;
 	struct run          *waiting;        /* inside a t_relay() that is not done */
 	uint32_t             flags;          /* of the t_relay() under way */
 	bool                 created;        /* that t_relay() made the transaction */

@@ -250,7 +250,7 @@ int tm_reply(struct run *r, uint16_t code, struct view reason)
 	struct txn *t = tm_txn(r);
 
 	must(t);
-	return txn_reply(t, &(struct own_reply){ .status = code, .reason = reason, .extra = tm_note_of(r)->reply_hdrs }) ? SCRIPT_TRUE : SCRIPT_FALSE;
+	return txn_reply(t, &(struct own_reply){ .status = code, .reason = reason }) ? SCRIPT_TRUE : SCRIPT_FALSE;
 }
 
 struct view tm_local_totag(const struct run *r)

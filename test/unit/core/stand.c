@@ -7,11 +7,6 @@ struct stand stand;
 
 /* ---- net and resolver, faked ------------------------------------------------------------------------------------------------ */
 
-const char *send_result_text(enum send_result r)
-{
-	return r == SEND_OK ? "ok" : "failed";
-}
-
 enum send_result net_send(struct net *n, const struct target *t, const struct iovec *iov, int niov, struct ref report)
 {
 	for (size_t i = 0; i < COUNT_OF(stand.refuse); i++)
