@@ -297,14 +297,15 @@ struct txn *txn_new(struct worker *w, struct msg *m)
 	return t;
 }
 
-void txn_keep(struct txn *t, struct msg *m)
+bool txn_keep(struct txn *t, struct msg *m)
 {
 	struct held *h = arena_alloc(t->arena, sizeof *h);
 
 	if (!h) {
 		msg_unref(m);
-		return;
+		return false;
 	}
 	h->m = m;
 	list_add_tail(&t->held, &h->node);
+	return true;
 }

@@ -188,8 +188,8 @@ struct txn    *txn_new(struct worker *w, struct msg *m);
 /* Every not finished branch is cancelled (RFC 3261 9.1: now, or with its first provisional); the winner will be 487. */
 void           txn_cancel(struct txn *t);
 void           branch_cancel(struct branch *b);
-/* Hold a message until the transaction ends; takes over the reference. */
-void           txn_keep(struct txn *t, struct msg *m);
+/* Hold a message until the transaction ends; takes over the reference, and gives it back at once when it returns false (no memory). */
+bool           txn_keep(struct txn *t, struct msg *m);
 
 /* ---- branches --------------------------------------------------------------------------------------------------------------------------- */
 

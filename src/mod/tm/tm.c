@@ -145,10 +145,8 @@ static void reply_finish(struct tm_run *x, bool pass)
 	struct msg    *reply = x->reply;
 
 	if (x->share_avps) {
-		/* What the route added lives in the reply's arena: that stays as long as the transaction. */
 		b->t->request->avps = reply->avps;
 		reply->avps = NULL;
-		txn_keep(b->t, msg_ref(reply));
 	}
 	txn_reply_go(b, reply, pass);
 }
@@ -180,7 +178,8 @@ static void on_reply(struct branch *b, struct msg *reply)
 	x->run.msg = x->run.reply = reply;
 	x->run.edits = &reply->edits;
 	x->second = own->on_reply >= 0 ? n->on_reply : -1;
-	if (tm_conf(t->w)->onreply_avp_mode) {
+	/* What the route adds lives in the reply's arena: that stays as long as the transaction, or there is no sharing. */
+	if (tm_conf(t->w)->onreply_avp_mode && txn_keep(t, msg_ref(reply))) {
 		x->share_avps = true;
 		reply->avps = t->request->avps;
 	}

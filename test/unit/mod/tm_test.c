@@ -224,6 +224,21 @@ static void test_onreply_avps(void **s)
 	assert_string_equal(said, "req|req 404|");
 }
 
+/* A callee that repeats itself until the request's memory is out: what replies left behind is then given up, not half kept. */
+static void test_onreply_avps_without_memory(void **s)
+{
+	load(GLOBALS "modparam(\"tm\", \"onreply_avp_mode\", 1)\nroute { $var(i) = 0; $var(s) = $(ru{s.fill.right,x,20000}); while ($var(i) < 25) { $avp(f) = $var(s); $var(i) = $var(i) + 1; }\n"
+		"t_on_reply(\"r\"); t_relay(); }\nonreply_route[r] { $avp(n) = $avp(n) + 1; }");
+	request("INVITE", "i", "sip:b1@192.0.2.9:5071");
+	assert_int_equal(bench_count(0, "INVITE", NULL), 1);
+	for (int i = 0; i < 2000; i++) {
+		bench_answer(0, 180);
+		stand.nsent = 1;
+	}
+	bench_answer(0, 404);
+	assert_int_equal(bench_count(0, "SIP/2.0 404", NULL), 1);
+}
+
 static void test_dns_under_t_relay(void **s)
 {
 	load(GLOBALS "route { $var(rc) = t_relay(); xlog(\"$var(rc)\"); }");
@@ -427,7 +442,7 @@ static int teardown(void **s)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { T(test_a_call), T(test_retransmission_ends_the_script), T(test_check_trans), T(test_cancel), T(test_failure_route),
-		T(test_branch_routes), T(test_all_branches_dropped), T(test_codes_of_failure), T(test_onreply_routes), T(test_onreply_avps), T(test_dns_under_t_relay),
+		T(test_branch_routes), T(test_all_branches_dropped), T(test_codes_of_failure), T(test_onreply_routes), T(test_onreply_avps), T(test_onreply_avps_without_memory), T(test_dns_under_t_relay),
 		T(test_edits_and_headers), T(test_proxy_argument_and_timeouts), T(test_cancel_branch_and_local), T(test_send_reply_uses_the_transaction), T(test_replicate_and_minor), T(test_replicate_to_a_slow_name),
 		T(test_finals_cannot_be_dropped), T(test_a_failure_route_runs_once), T(test_a_2xx_outlives_its_transaction), T(test_launched_beside_a_reply), T(test_new_transaction_forgotten) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
