@@ -15,6 +15,9 @@ const struct tm_conf *tm_conf(const struct worker *w);
 
 enum tm_flag { TM_NO_AUTO_477 = 2, TM_NO_DNS_FAILOVER = 4, TM_PASS_REASON = 8, TM_ALLOW_NO_CANCEL = 16 };
 
+/* Timeouts are 32 bits of milliseconds. */
+enum { TM_SECONDS_MAX = UINT32_MAX / 1000 };
+
 /* What the script armed for a request, before and after it has a transaction. */
 struct tm_note {
 	struct txn          *t;

@@ -261,11 +261,11 @@ struct view tm_local_totag(const struct run *r)
 
 /* ---- the module -------------------------------------------------------------------------------------------------------------------------------- */
 
-static bool at_least(int64_t v, int64_t least, const char *name, struct out *err)
+static bool within(int64_t v, int64_t least, int64_t most, const char *name, struct out *err)
 {
-	if (v >= least && v <= 86400000)
+	if (v >= least && v <= most)
 		return true;
-	putf(err, "%s must be at least %d", name, (int)least);
+	putf(err, "%s is a number from %d to %d", name, (int)least, (int)most);
 	return false;
 }
 
@@ -286,8 +286,9 @@ static bool init(struct script_load *l, void *conf, struct out *err)
 {
 	struct tm_conf *c = conf;
 
-	if (!at_least(c->fr_timeout, 2, "fr_timeout", err) || !at_least(c->fr_inv_timeout, 1, "fr_inv_timeout", err) || !at_least(c->wt_timer, 0, "wt_timer", err) ||
-	    !at_least(c->t1, 1, "T1_timer", err) || !at_least(c->t2, 1, "T2_timer", err))
+	if (!within(c->fr_timeout, 2, TM_SECONDS_MAX, "fr_timeout", err) || !within(c->fr_inv_timeout, 1, TM_SECONDS_MAX, "fr_inv_timeout", err) ||
+	    !within(c->wt_timer, 0, TM_SECONDS_MAX, "wt_timer", err) || !within(c->t1, 1, TM_SECONDS_MAX, "T1_timer", err) ||
+	    !within(c->t2, 1, TM_SECONDS_MAX, "T2_timer", err))
 		return false;
 	c->txn = txn_conf_rfc();
 	c->txn.t1 = (uint32_t)c->t1;

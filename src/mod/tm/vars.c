@@ -62,7 +62,7 @@ static int set_fr(struct run *r, const struct value *v, bool inv)
 	if (!n)
 		return SCRIPT_FALSE;
 	if (!value_null(v)) {
-		if (!(v->flags & V_INT) || v->i < 0)
+		if (!(v->flags & V_INT) || v->i < 0 || v->i > TM_SECONDS_MAX)
 			return SCRIPT_FALSE;
 		s = v->i;
 	}

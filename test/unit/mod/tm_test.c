@@ -273,7 +273,7 @@ static void test_edits_and_headers(void **s)
 
 static void test_proxy_argument_and_timeouts(void **s)
 {
-	load(GLOBALS "route { $T_fr_timeout = 3; xlog(\"$T_fr_timeout $T_fr_inv_timeout\"); t_relay(, \"tcp:192.0.2.77:5099\"); xlog(\"$T_fr_timeout\"); }");
+	load(GLOBALS "route { $T_fr_timeout = 3; $T_fr_timeout = 4294970; xlog(\"$T_fr_timeout $T_fr_inv_timeout\"); t_relay(, \"tcp:192.0.2.77:5099\"); xlog(\"$T_fr_timeout\"); }");
 	request("INVITE", "i", "sip:b1@192.0.2.9:5071");
 	assert_int_equal(stand.sent[0].target.transport, TR_TCP);
 	assert_int_equal(stand.sent[0].target.to.port, 5099);
