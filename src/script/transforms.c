@@ -131,7 +131,7 @@ static bool s_substr(struct run *r, struct value *v, const struct value *a, int 
 		off += size;
 	if (off < 0 || off >= size)
 		return false;
-	if (len == 0 || off + len > size)
+	if (len == 0 || len > size - off)
 		len = size - off;
 	else if (len < 0)
 		len += size - off;
