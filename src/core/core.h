@@ -4,7 +4,7 @@
 #define CORE_H
 #include "net/net.h"
 
-/* ---- configuration snapshot -------------------------------------------------------------------------------------------- */
+/* ---- configuration ----------------------------------------------------------------------------------------------------- */
 
 struct alias { enum transport transport; /* TR_NONE = any */ struct view host; uint16_t port; /* 0 = any */ bool subdomains; };
 
@@ -157,7 +157,7 @@ struct worker {
 	struct loop            *loop;
 	struct net             *net;
 	struct resolver        *resolver;
-	const struct core_conf *conf;              /* current snapshot; a message keeps what it needs from it */
+	const struct core_conf *conf;              /* immutable; for the life of the worker */
 	struct workers         *all;
 	struct hash_key         key;               /* process-wide secret: branches, cookies, dispatch */
 	struct hash_key         seal;              /* secret that may outlive the process: marks in the Record-Routes of long calls */
@@ -260,12 +260,4 @@ bool next_hop(const struct msg *m, const struct msg_route *r, struct resolve_ask
 /* Stateless forward (core function forward(), RFC 3261 16.11): resolves, lays out, sends; takes its own reference to m. */
 enum send_result forward_request(struct msg *m, const struct msg_route *r);
 enum send_result forward_reply(struct msg *m);
-
-/* ---- snapshots (design D8) ------------------------------------------------------------------------------------------------------------- */
-
-/* One writer publishes, every worker picks the new one up at a loop boundary; the old one is released when the last worker left it. */
-struct snapshot { uint32_t refs; void *data; void (*free_data)(void *); };
-struct snapshot *snapshot_new(void *data, void (*free_data)(void *));
-struct snapshot *snapshot_ref(struct snapshot *s);
-void             snapshot_unref(struct snapshot *s);
 #endif
