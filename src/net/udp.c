@@ -136,8 +136,11 @@ static bool take_flow(struct udp_sock *u, struct view *in, struct origin *o)
 	if (is_header(*in, udp_accepts(u->conf))) {
 		if (!take_header(u, in, o, true) || !second_header(u, in, o, true))
 			return false;
-		if (!udp_flow_learn(n->flows, u->conf, &o->wire_src, o->facts))
-			drop(u, &o->wire_src, NETC_pp_flow_full, "the flow memory is full");
+		/* This one brought its header; only what follows it bare will be refused. */
+		if (!udp_flow_learn(n->flows, u->conf, &o->wire_src, o->facts)) {
+			net_count(n, NETC_pp_flow_full);
+			log_at(L_WARN, "net: " VIEW_FMT ": the memory of flows is full", VIEW_ARG(u->conf->text));
+		}
 		return true;
 	}
 	struct facts *f = udp_flow_find(n->flows, u->conf, &o->wire_src);
