@@ -307,17 +307,19 @@ static bool init(struct script_load *l, void *conf, struct out *err)
 
 static bool worker_init(struct worker *w, const void *conf, void **state)
 {
-	/* The core's globals are complete only now. */
-	struct tm_conf *c = (struct tm_conf *)conf;
-	struct tm_state *s = calloc(1, sizeof *s);
+	const struct tm_conf *c = conf;
+	struct tm_state      *s = calloc(1, sizeof *s);
 
 	if (!s)
 		return false;
 	s->conf = c->txn;
+	/* The core's globals are complete only now. */
 	s->conf.failover = w->conf->dns_failover;
 	s->conf.keep_503 = w->conf->disable_503_translation;
 	w->txns = txns_new(w, &s->conf, &tm_user);
 	*state = s;
+	if (!w->txns)
+		free(s);
 	return w->txns != NULL;
 }
 
