@@ -3,6 +3,9 @@
 
 struct maxfwd_conf { int64_t max_limit; };
 enum { MF_ABSENT = -2, MF_BAD = -3 };
+/* That it was counted down, and what the script was told: one hop counts once. */
+struct maxfwd_note { int rc; };
+static const char note_key;
 
 static int64_t current(const struct msg *m)
 {
@@ -14,7 +17,7 @@ static int64_t current(const struct msg *m)
 	return view_u32(h->value, &n) ? (int64_t)n : MF_BAD;
 }
 
-static int f_process(struct run *r, const struct arg *a)
+static int count_down(struct run *r, const struct arg *a)
 {
 	const struct maxfwd_conf *c = mod_conf(r->w, &mod_maxfwd);
 	int64_t now = current(r->msg), limit = a[0].i < c->max_limit ? a[0].i : c->max_limit;
@@ -30,6 +33,22 @@ static int f_process(struct run *r, const struct arg *a)
 	}
 	text = arena_fmt(r->tmp, "%lld", (long long)((now > c->max_limit ? c->max_limit : now) - 1));
 	return text.p && edit_replace(r->msg, r->edits, sip_first(&r->msg->sip, HDR_MAX_FORWARDS)->value, text) ? SCRIPT_TRUE : -2;
+}
+
+static int f_process(struct run *r, const struct arg *a)
+{
+	struct maxfwd_note *note = msg_note(r->msg, &note_key);
+	int rc;
+
+	if (note)
+		return note->rc;
+	rc = count_down(r, a);
+	note = rc > 0 ? arena_zalloc(r->msg->arena, sizeof *note) : NULL;
+	if (note) {
+		note->rc = rc;
+		msg_note_set(r->msg, &note_key, note);
+	}
+	return rc;
 }
 
 static int f_is_lt(struct run *r, const struct arg *a)

@@ -1,6 +1,7 @@
 /* mod/options -- answers to OPTIONS that ask us (RFC 3261 11.2). */
 #include "mod/mod.h"
 #include "mod/sl/api.h"
+#include "mod/tm/api.h"
 
 struct options_conf { struct view accept, accept_encoding, accept_language, support; };
 
@@ -22,7 +23,8 @@ static int f_options_reply(struct run *r, const struct arg *a)
 	if (!all.p)
 		return SCRIPT_FALSE;
 	r->msg->reply_lines = all;
-	return sl_reply(r, 200, VIEW("OK")) == SCRIPT_TRUE ? SCRIPT_STOP : SCRIPT_FALSE;
+	int rc = tm_has_txn(r) ? tm_reply(r, 200, VIEW("OK")) : sl_reply(r, 200, VIEW("OK"));
+	return rc == SCRIPT_TRUE ? SCRIPT_STOP : SCRIPT_FALSE;
 }
 
 static const struct script_param params[] = {

@@ -8,9 +8,13 @@ struct sl { uint64_t replied_ms; };
 
 static struct view contacts_of(struct run *r)
 {
-	char text[4096];
-	struct out o = out_to(text, sizeof text);
 	const struct msg *m = r->msg;
+	size_t cap = 64;
+
+	for (int i = 0; i <= m->nmore; i++)
+		cap += (i ? m->more[i - 1] : m->route).ruri.n + 32;
+	char *text = arena_alloc(r->tmp, cap);
+	struct out o = out_to(text, text ? cap : 0);
 
 	put(&o, VIEW("Contact: "));
 	for (int i = 0; i <= m->nmore; i++) {
@@ -20,7 +24,7 @@ static struct view contacts_of(struct run *r)
 			putf(&o, ";q=%d.%03d", b->q / 1000, b->q % 1000);
 	}
 	put(&o, VIEW("\r\n"));
-	return o.full ? VIEW("") : arena_copy(r->tmp, out_view(&o));
+	return o.full ? VIEW("") : out_view(&o);
 }
 
 int sl_reply(struct run *r, uint16_t code, struct view reason)

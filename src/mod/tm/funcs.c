@@ -229,6 +229,11 @@ static int f_t_newtran(struct run *r, const struct arg *a)
 	return absorbed ? SCRIPT_STOP : SCRIPT_FALSE;
 }
 
+static bool status_fits(int64_t code)
+{
+	return code >= 100 && code <= 699;
+}
+
 static int reply(struct run *r, const struct own_reply *own)
 {
 	struct txn *t = tm_txn(r);
@@ -236,8 +241,6 @@ static int reply(struct run *r, const struct own_reply *own)
 
 	if (r->msg->sip.method_id == SIP_ACK)
 		return SCRIPT_STOP;
-	if (own->status < 100 || own->status > 699)
-		return SCRIPT_FALSE;
 	if (!t) {
 		t = tm_create(r, &absorbed);
 		if (!t)
@@ -248,11 +251,15 @@ static int reply(struct run *r, const struct own_reply *own)
 
 static int f_t_reply(struct run *r, const struct arg *a)
 {
+	if (!status_fits(a[0].i))
+		return SCRIPT_FALSE;
 	return reply(r, &(struct own_reply){ .status = (uint16_t)a[0].i, .reason = a[1].s });
 }
 
 static int f_t_reply_with_body(struct run *r, const struct arg *a)
 {
+	if (!status_fits(a[0].i))
+		return SCRIPT_FALSE;
 	return reply(r, &(struct own_reply){ .status = (uint16_t)a[0].i, .reason = a[1].s, .content_type = VIEW("application/sdp"), .body = a[2].s });
 }
 
