@@ -321,6 +321,8 @@ static int to_next(struct run *r, const struct hop *next)
 	struct view uri = next->na.uri;
 
 	if (!next->uri.lr) {
+		if (uri.n > URI_MAX_BYTES)
+			return SCRIPT_FALSE;
 		/* A strict router: its URI becomes the request's, ours goes to the end of the route set (RFC 3261 16.6 step 6). */
 		struct view last = arena_fmt(r->tmp, "Route: <" VIEW_FMT ">\r\n", VIEW_ARG(r->route->ruri));
 		if (!last.p || !cut(r, next) || !edit_append_header(r->msg, r->edits, last))
@@ -377,6 +379,8 @@ static int after_strict(struct run *r, const struct sip_uri *ours, struct route_
 			*(n ? &after : &next) = h;
 		last = h;
 	}
+	if (last.na.uri.n > URI_MAX_BYTES)
+		return SCRIPT_FALSE;
 	note->params = ours->params;
 	r->route->socket = r->route->socket ? r->route->socket : r->msg->origin.socket;
 	r->route->ruri = last.na.uri;

@@ -227,11 +227,29 @@ static void a_flow_token_leads_back(void **state)
 	stop(s);
 }
 
+/* What may not come as a request URI does not become one by way of a strict router's Route. */
+static void an_endless_route_is_no_request_uri(void **state)
+{
+	static const char *const ruris[] = { "sip:bob@198.51.100.9:5090", "sip:192.0.2.1;lr" };
+	char more[2 * URI_MAX_BYTES], x[URI_MAX_BYTES + 1];
+
+	memset(x, 'x', sizeof x - 1);
+	x[sizeof x - 1] = 0;
+	for (size_t i = 0; i < COUNT_OF(ruris); i++) {
+		struct script *s = start(GLOBALS LOOSE);
+		snprintf(more, sizeof more, "Route: <sip:198.51.100.9:5071;x=%s>\r\n", x);
+		arrive("BYE", ruris[i], "a", ";tag=b", more, UDP, PEER);
+		assert_int_equal(stand.nsent, 1);
+		has(0, "SIP/2.0 404");
+		stop(s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(max_forwards_counts_down), cmocka_unit_test(our_routes_go_others_stay), cmocka_unit_test(strict_routers_get_their_way), cmocka_unit_test(a_change_of_transport_records_twice),
-		cmocka_unit_test(parameters_cannot_break_the_line), cmocka_unit_test(a_flow_token_leads_back),
+		cmocka_unit_test(parameters_cannot_break_the_line), cmocka_unit_test(a_flow_token_leads_back), cmocka_unit_test(an_endless_route_is_no_request_uri),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
