@@ -1,4 +1,5 @@
 /* mod/tm/funcs.c -- the script's functions (opensips-modules.md 6). */
+#include "mod/sipmsgops/api.h"
 #include "mod/tm/priv.h"
 
 /* ---- t_relay ------------------------------------------------------------------------------------------------------------------ */
@@ -403,33 +404,30 @@ static int f_t_on_reply(struct run *r, const struct arg *a)
 	return SCRIPT_TRUE;
 }
 
-/* Header lines of the script: whole lines or they would run into the next header. */
-static bool whole_lines(struct view v)
-{
-	return view_ends(v, VIEW("\r\n")) && v.n > 2 && view_find(v, ':') < v.n && v.p[0] != '\r';
-}
-
+/* Header lines of the script are whole lines, or they would run into the next header. */
 static int f_t_add_hdrs(struct run *r, const struct arg *a)
 {
 	struct tm_note *n = tm_note_of(r);
 	struct txn     *t = tm_txn(r);
+	struct view     lines = n ? header_lines(r->tmp, a[0].s) : VIEW_NONE;
 
-	if (!n || !whole_lines(a[0].s))
+	if (!lines.p)
 		return SCRIPT_FALSE;
-	n->hdrs = arena_copy(r->tmp, a[0].s);
+	n->hdrs = lines;
 	if (t)
-		t->extra = n->hdrs;
-	return n->hdrs.p ? SCRIPT_TRUE : SCRIPT_FALSE;
+		t->extra = lines;
+	return SCRIPT_TRUE;
 }
 
 static int f_t_add_cancel_reason(struct run *r, const struct arg *a)
 {
 	struct tm_note *n = tm_note_of(r);
+	struct view     lines = n && r->msg->sip.method_id == SIP_CANCEL ? header_lines(r->tmp, a[0].s) : VIEW_NONE;
 
-	if (!n || r->msg->sip.method_id != SIP_CANCEL || !whole_lines(a[0].s))
+	if (!lines.p)
 		return SCRIPT_FALSE;
-	n->cancel_reason = arena_copy(r->tmp, a[0].s);
-	return n->cancel_reason.p ? SCRIPT_TRUE : SCRIPT_FALSE;
+	n->cancel_reason = lines;
+	return SCRIPT_TRUE;
 }
 
 /* Flags live with the request itself, which is the transaction's: there is nothing to copy. */
