@@ -54,7 +54,7 @@ static int f_seturi(struct run *r, const struct arg *a) { return assign(r, set_r
 static int f_setuser(struct run *r, const struct arg *a) { return assign(r, set_ruri_user, a[0].s); }
 static int f_sethost(struct run *r, const struct arg *a) { return assign(r, set_ruri_host, a[0].s); }
 static int f_setport(struct run *r, const struct arg *a) { return assign(r, set_ruri_port, a[0].s); }
-static int f_setdsturi(struct run *r, const struct arg *a) { return assign(r, set_duri, a[0].s); }
+static int f_setdsturi(struct run *r, const struct arg *a) { return a[0].s.n ? assign(r, set_duri, a[0].s) : SCRIPT_FALSE; }
 static int f_resetdsturi(struct run *r, const struct arg *a) { return assign(r, set_duri, VIEW_NONE); }
 static int f_isdsturiset(struct run *r, const struct arg *a) { return yes(r->route && r->route->duri.n); }
 
@@ -62,15 +62,8 @@ static int f_isdsturiset(struct run *r, const struct arg *a) { return yes(r->rou
 static int f_setuserpass(struct run *r, const struct arg *a)
 {
 	struct view rest = a[0].s, user = view_cut(&rest, ':');
-	struct sip_uri u;
 
-	if (!r->route || !sip_uri_parse(r->route->ruri, &u))
-		return SCRIPT_FALSE;
-	const char *host = u.host.p;
-	struct view tail = view_of(host, (size_t)(u.whole.p + u.whole.n - host));
-	const struct view parts[] = { u.scheme_text, VIEW(":"), user, rest.n ? VIEW(":") : VIEW(""), rest, VIEW("@"), tail };
-	struct view uri = arena_join(r->tmp, parts, COUNT_OF(parts));
-	return uri.p ? assign(r, set_ruri, uri) : SCRIPT_FALSE;
+	return ruri_set_userpass(r, user, rest);
 }
 
 static int f_sethostport(struct run *r, const struct arg *a)
@@ -82,8 +75,13 @@ static int f_sethostport(struct run *r, const struct arg *a)
 		port = view_from(host, colon + 1);
 		host = view_sub(host, 0, colon);
 	}
-	int rc = assign(r, set_ruri_host, host);
-	return rc == SCRIPT_TRUE ? assign(r, set_ruri_port, port) : rc;
+	if (!r->route)
+		return SCRIPT_FALSE;
+	struct view before = r->route->ruri;
+	if (assign(r, set_ruri_host, host) == SCRIPT_TRUE && assign(r, set_ruri_port, port) == SCRIPT_TRUE)
+		return SCRIPT_TRUE;
+	r->route->ruri = before;
+	return SCRIPT_FALSE;
 }
 
 static bool ruri_user(struct run *r, struct view *user)
@@ -152,18 +150,28 @@ static int parse_q(struct view v)
 	return q > 1000 ? -1 : q;
 }
 
+static int add_branch(struct run *r, struct view uri, const struct arg *q_text, const struct msg_route *like)
+{
+	int q = q_text->given && q_text->s.n ? parse_q(q_text->s) : like ? like->q : -1;
+
+	if (q < 0 && q_text->given && q_text->s.n)
+		return SCRIPT_FALSE;
+	struct msg_route *b = branch_append(r, uri, like);
+	if (!b)
+		return SCRIPT_FALSE;
+	b->q = (int16_t)q;
+	return SCRIPT_TRUE;
+}
+
 static int f_append_msg_branch(struct run *r, const struct arg *a)
 {
 	bool inherit = a[2].given && a[2].s.n;
 
 	if (!r->route)
 		return SCRIPT_FALSE;
-	struct msg_route *b = branch_append(r, a[0].given && a[0].s.n ? a[0].s : r->route->ruri, inherit ? r->route : NULL);
-	if (!b)
+	if (inherit && !view_is_ci(a[2].s, VIEW("inherite")) && !view_is_ci(a[2].s, VIEW("inherit")))
 		return SCRIPT_FALSE;
-	if (a[1].given && a[1].s.n)
-		b->q = (int16_t)parse_q(a[1].s);
-	return SCRIPT_TRUE;
+	return add_branch(r, a[0].given && a[0].s.n ? a[0].s : r->route->ruri, &a[1], inherit ? r->route : NULL);
 }
 
 /* 3.x append_branch(): without an argument the current branch moves into the set and the R-URI branch starts anew. */
@@ -172,11 +180,8 @@ static int f_append_branch(struct run *r, const struct arg *a)
 	if (!r->route)
 		return SCRIPT_FALSE;
 	bool own = !a[0].given || !a[0].s.n;
-	struct msg_route *b = branch_append(r, own ? r->route->ruri : a[0].s, own ? r->route : NULL);
-	if (!b)
+	if (add_branch(r, own ? r->route->ruri : a[0].s, &a[1], own ? r->route : NULL) != SCRIPT_TRUE)
 		return SCRIPT_FALSE;
-	if (a[1].given && a[1].s.n)
-		b->q = (int16_t)parse_q(a[1].s);
 	if (own)
 		*r->route = (struct msg_route){ .ruri = r->route->ruri, .q = -1 };
 	return SCRIPT_TRUE;
@@ -246,8 +251,14 @@ static int f_serialize_branches(struct run *r, const struct arg *a)
 		s = arena_zalloc(r->msg->arena, sizeof *s);
 	if (!s || !msg_note_set(r->msg, &serial_key, s))
 		return SCRIPT_FALSE;
+	/* What is left of an earlier set keeps its place in front of what fits behind it. */
+	memmove(s->branch, s->branch + s->at, (size_t)(s->n - s->at) * sizeof *s->branch);
+	s->n -= s->at;
+	s->at = 0;
+	if (s->n + branch_count(r) > MSG_BRANCHES)
+		return SCRIPT_FALSE;
 	bool keep_order = a[1].given && a[1].i;
-	for (int i = 0; i < branch_count(r) && s->n < MSG_BRANCHES; i++) {
+	for (int i = 0; i < branch_count(r); i++) {
 		const struct msg_route *b = branch_at(r, i);
 		int at = s->n++;
 		for (; !keep_order && at > s->at && s->branch[at - 1].q < b->q; at--)
@@ -298,13 +309,15 @@ static int f_set_advertised_port(struct run *r, const struct arg *a)
 
 	if (!view_u32(a[0].s, &port) || port == 0 || port > 65535)
 		return SCRIPT_FALSE;
-	r->msg->advertised_port = arena_copy(r->tmp, a[0].s);
+	r->msg->advertised_port = arena_fmt(r->tmp, "%u", port);
 	return yes(r->msg->advertised_port.p);
 }
 
 static int f_is_myself(struct run *r, const struct arg *a)
 {
-	return yes(core_is_myself(r->w->conf, a[0].s, a[1].given ? (uint16_t)a[1].i : 0, TR_NONE));
+	int64_t port = a[1].given ? a[1].i : 0;
+
+	return yes(port >= 0 && port <= 65535 && core_is_myself(r->w->conf, a[0].s, (uint16_t)port, TR_NONE));
 }
 
 /* Our connection to "[proto:]ip:port", or the one the message came by when it is named so. */

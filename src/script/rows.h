@@ -56,6 +56,8 @@ static inline bool var_int(struct run *r, struct value *out, int64_t i)
 }
 /* The text of an assigned value; NULL gives an empty view. */
 static inline struct view var_value_text(const struct value *v) { return value_null(v) ? VIEW_NONE : v->s; }
+/* Position of a name among `n` of a table, any case, for sub-names known only at run time; -1 = none. */
+int  var_word(const struct view *table, size_t n, struct view name);
 /* With [*]: every value from index 0 on, joined by ", "; else one value. */
 bool var_join(struct run *r, const struct var_use *u, struct value *out, bool (*one)(struct run *, const struct var_use *, int, struct value *));
 
@@ -63,6 +65,10 @@ bool var_join(struct run *r, const struct var_use *u, struct value *out, bool (*
 #define VARS_URI(V) \
 	V(ruri) V(ruri_user) V(ruri_host) V(ruri_port) V(ruri_proto) V(ruri_q) V(orig_uri) V(orig_user) V(orig_host) V(orig_port) V(orig_proto) \
 	V(duri) V(duri_host) V(duri_port) V(duri_proto) V(duri_set)
+/* The socket (or "bond:NAME") that a branch leaves by; NULL = choose. 1, or -1 when there is none of that name. */
+int route_set_socket(const struct run *r, struct msg_route *to, const struct value *v);
+/* User and password of $ru at once; an empty user leaves none. 1 or -1. */
+int ruri_set_userpass(struct run *r, struct view user, struct view password);
 /* vars_msg.c: headers and what stands in them */
 #define VARS_MSG(V) \
 	V(from_uri) V(from_user) V(from_host) V(from_name) V(from_tag) V(to_uri) V(to_user) V(to_host) V(to_name) V(to_tag) \

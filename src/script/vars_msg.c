@@ -1,24 +1,35 @@
 /* Variables that read the received message: they see what arrived, never the edits (opensips-language.md 10.1, 10.2). */
 #include "script/rows.h"
 
+int var_word(const struct view *table, size_t n, struct view name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (view_is_ci(table[i], name))
+			return (int)i;
+	return -1;
+}
+
 bool var_join(struct run *r, const struct var_use *u, struct value *out, bool (*one)(struct run *, const struct var_use *, int, struct value *))
 {
 	struct value v;
-	struct view sum = VIEW_NONE;
+	size_t cap = 0;
+	int n = 0;
 
 	if (u->kind != IDX_ALL)
 		return one(r, u, u->kind == IDX_NONE ? 0 : u->index, out);
-	for (int i = 0; i < MSG_MAX_HEADERS && one(r, u, i, &v); i++) {
-		if (!sum.p) {
-			sum = v.s;
-			continue;
-		}
-		const struct view parts[] = { sum, VIEW(", "), v.s };
-		sum = arena_join(r->tmp, parts, COUNT_OF(parts));
-	}
-	if (!sum.p)
+	for (; one(r, u, n, &v); n++)
+		cap += v.s.n + 2;
+	char *room = n ? arena_alloc(r->tmp, cap) : NULL;
+	struct out o = out_to(room, cap);
+	if (!room)
 		return false;
-	*out = value_str(sum);
+	for (int i = 0; i < n && one(r, u, i, &v); i++) {
+		if (i)
+			put(&o, VIEW(", "));
+		put(&o, v.s);
+	}
+	must(!o.full);
+	*out = value_str(out_view(&o));
 	return true;
 }
 
@@ -117,23 +128,6 @@ bool get_msg_type(struct run *r, const struct var_use *u, struct value *out)
 	return r->msg && var_text(out, sip_is_request(&r->msg->sip) ? VIEW("request") : VIEW("reply"));
 }
 
-static bool one_path(struct run *r, const struct var_use *u, int index, struct value *out)
-{
-	struct sip_walk w = sip_walk(&r->msg->sip, HDR_PATH);
-	struct sip_nameaddr na;
-
-	for (int i = 0; sip_walk_nameaddr(&w, &na, NULL) == SIP_OK; i++)
-		if (i == index)
-			return unfolded(r, out, na.whole);
-	return false;
-}
-bool get_path(struct run *r, const struct var_use *u, struct value *out)
-{
-	if (r->route && r->route->path.n && u->kind == IDX_NONE)
-		return var_text(out, r->route->path);
-	return r->msg && var_join(r, u, out, one_path);
-}
-
 /* ---- Contact --------------------------------------------------------------------------------------------------------- */
 
 static bool nth_nameaddr(struct run *r, enum sip_hdr_id id, int index, struct sip_nameaddr *na)
@@ -161,6 +155,20 @@ static bool one_contact(struct run *r, const struct var_use *u, int index, struc
 
 	return nth_nameaddr(r, HDR_CONTACT, index, &na) && unfolded(r, out, na.whole);
 }
+
+static bool one_path(struct run *r, const struct var_use *u, int index, struct value *out)
+{
+	struct sip_nameaddr na;
+
+	return nth_nameaddr(r, HDR_PATH, index, &na) && unfolded(r, out, na.whole);
+}
+bool get_path(struct run *r, const struct var_use *u, struct value *out)
+{
+	if (r->route && r->route->path.n && u->kind == IDX_NONE)
+		return var_text(out, r->route->path);
+	return var_join(r, u, out, one_path);
+}
+
 bool get_contact(struct run *r, const struct var_use *u, struct value *out) { return var_join(r, u, out, one_contact); }
 
 static const struct view contact_fields[] = { VIEW_INIT("name"), VIEW_INIT("uri"), VIEW_INIT("q"), VIEW_INIT("expires"), VIEW_INIT("methods"),
@@ -169,11 +177,9 @@ enum { CONTACT_NAME, CONTACT_URI, CONTACT_PARAMS = 6 };
 
 bool bind_field_contact(struct script_load *l, struct view sub, int64_t *bound, struct out *err)
 {
-	for (size_t i = 0; i < COUNT_OF(contact_fields); i++)
-		if (view_is_ci(sub, contact_fields[i])) {
-			*bound = (int64_t)i;
-			return true;
-		}
+	*bound = var_word(contact_fields, COUNT_OF(contact_fields), sub);
+	if (*bound >= 0)
+		return true;
 	putf(err, "unknown Contact field \"" VIEW_FMT "\"; there are name, uri, q, expires, methods, received, params", VIEW_ARG(sub));
 	return false;
 }
@@ -182,14 +188,15 @@ static bool one_contact_field(struct run *r, const struct var_use *u, int index,
 {
 	struct sip_nameaddr na;
 	struct view value;
+	int field = u->bound < 0 ? var_word(contact_fields, COUNT_OF(contact_fields), u->sub) : (int)u->bound;
 
-	if (!nth_nameaddr(r, HDR_CONTACT, index, &na) || u->bound < 0)
+	if (field < 0 || !nth_nameaddr(r, HDR_CONTACT, index, &na))
 		return false;
-	switch (u->bound) {
+	switch (field) {
 	case CONTACT_NAME:   return unfolded(r, out, na.display);
 	case CONTACT_URI:    return var_text(out, na.uri);
 	case CONTACT_PARAMS: return unfolded(r, out, na.params);
-	default:             return sip_param(na.params, contact_fields[u->bound], &value) && unfolded(r, out, value);
+	default:             return sip_param(na.params, contact_fields[field], &value) && unfolded(r, out, var_unquoted(value));
 	}
 }
 bool get_contact_fields(struct run *r, const struct var_use *u, struct value *out) { return var_join(r, u, out, one_contact_field); }
@@ -286,7 +293,7 @@ static bool diversion_param(struct run *r, struct view name, struct value *out)
 	struct sip_nameaddr na;
 	struct view value;
 
-	return identity(r, HDR_DIVERSION, &na, NULL) && sip_param(na.params, name, &value) && unfolded(r, out, value);
+	return identity(r, HDR_DIVERSION, &na, NULL) && sip_param(na.params, name, &value) && unfolded(r, out, var_unquoted(value));
 }
 bool get_diversion_reason(struct run *r, const struct var_use *u, struct value *out) { return diversion_param(r, VIEW("reason"), out); }
 bool get_diversion_privacy(struct run *r, const struct var_use *u, struct value *out) { return diversion_param(r, VIEW("privacy"), out); }
@@ -302,15 +309,15 @@ static bool credential(struct run *r, struct view name, struct view *value)
 		h = sip_first(&r->msg->sip, HDR_AUTHORIZATION);
 	if (!h)
 		return false;
+	/* The scheme ends at a blank, which may be a tab or a fold. */
 	struct view rest = h->value, item;
-	view_cut(&rest, ' ');
+	while (rest.n && !memchr(" \t\r\n", rest.p[0], 4))
+		rest = view_from(rest, 1);
 	while (sip_list_next(&rest, &item)) {
 		struct view word = view_trim(view_cut(&item, '='));
 		if (!view_is_ci(word, name))
 			continue;
-		*value = view_trim(item);
-		if (value->n >= 2 && value->p[0] == '"')
-			*value = view_sub(*value, 1, value->n - 2);
+		*value = var_unquoted(view_trim(item));
 		return true;
 	}
 	return false;

@@ -19,11 +19,9 @@ static const struct view socket_fields[] = { VIEW_INIT("ip"), VIEW_INIT("port"),
 
 bool bind_socket_field(struct script_load *l, struct view sub, int64_t *bound, struct out *err)
 {
-	for (size_t i = 0; i < COUNT_OF(socket_fields); i++)
-		if (view_is_ci(sub, socket_fields[i])) {
-			*bound = (int64_t)i;
-			return true;
-		}
+	*bound = var_word(socket_fields, COUNT_OF(socket_fields), sub);
+	if (*bound >= 0)
+		return true;
 	putf(err, "unknown socket field \"" VIEW_FMT "\"; there are ip, port, proto, advertised_ip, advertised_port, tag, anycast, af, forced", VIEW_ARG(sub));
 	return false;
 }
@@ -31,8 +29,11 @@ bool bind_socket_field(struct script_load *l, struct view sub, int64_t *bound, s
 static bool socket_field(struct run *r, const struct socket_conf *s, const struct var_use *u, struct value *out)
 {
 	char text[ADDR_TEXT_MAX];
+	int field = !u->sub.n ? SOCKET_WHOLE : u->bound >= 0 ? (int)u->bound : var_word(socket_fields, COUNT_OF(socket_fields), u->sub);
 
-	switch (u->sub.n ? (enum socket_field)u->bound : SOCKET_WHOLE) {
+	if (u->sub.n && field < 0)
+		return false;
+	switch ((enum socket_field)field) {
 	case SOCKET_WHOLE:    return var_text(out, s->text);
 	case SOCKET_IP:       return var_text(out, arena_copy(r->tmp, addr_ip_text(&s->at, text)));
 	case SOCKET_PORT:     return var_int(r, out, s->at.port);
@@ -65,26 +66,23 @@ static const struct bond *bond_named(const struct core_conf *c, struct view name
 	return NULL;
 }
 
+int route_set_socket(const struct run *r, struct msg_route *to, const struct value *v)
+{
+	const struct core_conf   *c = r->w->conf;
+	bool                      bonded = !value_null(v) && view_starts_ci(v->s, VIEW("bond:"));
+	const struct bond        *b = bonded ? bond_named(c, view_from(v->s, 5)) : NULL;
+	const struct socket_conf *s = bonded || value_null(v) ? NULL : net_find_socket(&c->net, v->s);
+
+	if (!value_null(v) && !b && !s)
+		return SCRIPT_FALSE;
+	to->socket = s;
+	to->bond = b;
+	return SCRIPT_TRUE;
+}
+
 int set_socket_out(struct run *r, const struct var_use *u, enum assign op, const struct value *v)
 {
-	if (!r->route)
-		return SCRIPT_FALSE;
-	if (value_null(v)) {
-		r->route->socket = NULL;
-		r->route->bond = NULL;
-		return SCRIPT_TRUE;
-	}
-	if (view_starts_ci(v->s, VIEW("bond:"))) {
-		const struct bond *b = bond_named(r->w->conf, view_from(v->s, 5));
-		r->route->bond = b ? b : r->route->bond;
-		return b ? SCRIPT_TRUE : SCRIPT_FALSE;
-	}
-	const struct socket_conf *s = net_find_socket(&r->w->conf->net, v->s);
-	if (!s)
-		return SCRIPT_FALSE;
-	r->route->socket = s;
-	r->route->bond = NULL;
-	return SCRIPT_TRUE;
+	return r->route && !u->sub.n ? route_set_socket(r, r->route, v) : SCRIPT_FALSE;
 }
 
 /* bound: field in the low byte, TLV type above. */
@@ -107,21 +105,23 @@ bool get_proxy_protocol(struct run *r, const struct var_use *u, struct value *ou
 	const struct facts *f = r->msg ? r->msg->origin.facts : NULL;
 	uint8_t tlv = (uint8_t)(u->bound >> 8);
 	enum pp_field field = u->bound < 0 ? pp_field_parse(u->sub, &tlv) : (enum pp_field)(u->bound & 0xff);
-	char text[1024];
-	struct out o = out_to(text, sizeof text);
+	/* Nothing is longer than all TLVs in hexadecimal. */
+	size_t cap = f ? 2 * f->pp.tlvs.n + 2 * ADDR_TEXT_MAX : 0;
+	char *room = f && f->has_pp && field != PP_FIELD_COUNT ? arena_alloc(r->tmp, cap) : NULL;
+	struct out o = out_to(room, cap);
 	uint32_t number;
 
-	if (!f || !f->has_pp || field == PP_FIELD_COUNT)
+	if (!room || !pp_field_put(&o, &f->pp, field, tlv))
 		return false;
-	if (!pp_field_put(&o, &f->pp, field, tlv) || o.full)
-		return false;
-	*out = value_str(arena_copy(r->tmp, out_view(&o)));
+	must(!o.full);
+	*out = value_str(out_view(&o));
 	if ((field == PP_FIELD_SRC_PORT || field == PP_FIELD_DST_PORT || field == PP_FIELD_SSL_VERIFIED || field == PP_FIELD_VERSION)
 	    && view_u32(out->s, &number)) {
+		/* A number in every respect: "if ($proxy_protocol(ssl_verified))" must not take the text "0" for true. */
 		out->i = (int32_t)number;
-		out->flags |= V_INT;
+		out->flags |= V_INT | V_NATIVE;
 	}
-	return out->s.p != NULL;
+	return true;
 }
 
 enum wire_field { WIRE_IP, WIRE_PORT, WIRE_PROTO };
@@ -129,11 +129,9 @@ static const struct view wire_fields[] = { VIEW_INIT("ip"), VIEW_INIT("port"), V
 
 bool bind_wire_field(struct script_load *l, struct view sub, int64_t *bound, struct out *err)
 {
-	for (size_t i = 0; i < COUNT_OF(wire_fields); i++)
-		if (view_is_ci(sub, wire_fields[i])) {
-			*bound = (int64_t)i;
-			return true;
-		}
+	*bound = var_word(wire_fields, COUNT_OF(wire_fields), sub);
+	if (*bound >= 0)
+		return true;
 	putf(err, "unknown field \"" VIEW_FMT "\" of $wire; there are ip, port, proto", VIEW_ARG(sub));
 	return false;
 }
@@ -144,7 +142,7 @@ bool get_wire(struct run *r, const struct var_use *u, struct value *out)
 
 	if (!r->msg || !r->msg->origin.wire_src.af)
 		return false;
-	switch (u->bound) {
+	switch (u->bound >= 0 ? (int)u->bound : var_word(wire_fields, COUNT_OF(wire_fields), u->sub)) {
 	case WIRE_IP:    return var_text(out, arena_copy(r->tmp, addr_ip_text(&r->msg->origin.wire_src, text)));
 	case WIRE_PORT:  return var_int(r, out, r->msg->origin.wire_src.port);
 	case WIRE_PROTO: return var_text(out, transport_name(r->msg->origin.transport));

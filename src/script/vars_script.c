@@ -60,17 +60,23 @@ int set_msg_flag(struct run *r, const struct var_use *u, enum assign op, const s
 
 static bool flag_names(struct run *r, bool branch, uint32_t flags, struct value *out)
 {
-	char text[2048];
-	struct out o = out_to(text, sizeof text);
 	const struct core_conf *c = r->w->conf;
+	size_t cap = 1;
 
+	for (int i = 0; i < c->nflags[branch]; i++)
+		cap += c->flag_names[branch][i].n + 1;
+	char *room = arena_alloc(r->tmp, cap);
+	struct out o = out_to(room, cap);
+	if (!room)
+		return false;
 	for (int i = 0; i < c->nflags[branch]; i++)
 		if (flags >> i & 1) {
 			if (o.n)
 				put_char(&o, ' ');
 			put(&o, c->flag_names[branch][i]);
 		}
-	*out = value_str(o.n ? arena_copy(r->tmp, out_view(&o)) : VIEW(""));
+	must(!o.full);
+	*out = value_str(out_view(&o));
 	return true;
 }
 bool get_msg_flags(struct run *r, const struct var_use *u, struct value *out) { return r->msg && flag_names(r, false, r->msg->flags, out); }
@@ -80,8 +86,14 @@ bool get_bflags(struct run *r, const struct var_use *u, struct value *out) { ret
 
 static int branch_index(const struct var_use *u) { return u->kind == IDX_NUMBER ? u->index : -1; }
 
+/* The one branch to write to; NULL also for "all" and "append". */
+static struct msg_route *branch_to_set(struct run *r, const struct var_use *u)
+{
+	return u->kind == IDX_NUMBER || u->kind == IDX_NONE ? branch_at(r, branch_index(u)) : NULL;
+}
+
 typedef bool branch_get(struct run *r, const struct msg_route *b, const struct var_use *u, struct value *out);
-static bool branch_var(struct run *r, const struct var_use *u, struct value *out, branch_get *get)
+static bool branch_var(struct run *r, const struct var_use *u, struct value *out, branch_get *get, int first)
 {
 	struct value v;
 	struct view sum = VIEW_NONE;
@@ -90,11 +102,13 @@ static bool branch_var(struct run *r, const struct var_use *u, struct value *out
 		const struct msg_route *b = branch_at(r, branch_index(u));
 		return b && get(r, b, u, out);
 	}
-	for (int i = 0; i < branch_count(r); i++) {
+	for (int i = first; i < branch_count(r); i++) {
 		if (!get(r, branch_at(r, i), u, &v))
 			continue;
 		const struct view parts[] = { sum.p ? sum : VIEW(""), sum.p ? VIEW(", ") : VIEW(""), v.s };
 		sum = arena_join(r->tmp, parts, COUNT_OF(parts));
+		if (!sum.p)
+			return false;
 	}
 	return var_text(out, sum);
 }
@@ -139,7 +153,7 @@ static bool one_attr(struct run *r, const struct msg_route *b, const struct var_
 }
 
 #define BRANCH_GET(name, one) \
-	bool get_branch_##name(struct run *r, const struct var_use *u, struct value *out) { return branch_var(r, u, out, one); }
+	bool get_branch_##name(struct run *r, const struct var_use *u, struct value *out) { return branch_var(r, u, out, one, 0); }
 BRANCH_GET(uri, one_uri)
 BRANCH_GET(duri, one_duri)
 BRANCH_GET(path, one_bpath)
@@ -177,28 +191,34 @@ static int set_uri_text(struct run *r, struct msg_route *b, struct view *field, 
 
 int set_branch_uri(struct run *r, const struct var_use *u, enum assign op, const struct value *v)
 {
-	struct msg_route *b = branch_at(r, branch_index(u));
+	struct msg_route *b = branch_to_set(r, u);
 
 	return value_null(v) || !b ? SCRIPT_FALSE : set_uri_text(r, b, &b->ruri, v);
 }
 
 int set_branch_duri(struct run *r, const struct var_use *u, enum assign op, const struct value *v)
 {
-	struct msg_route *b = branch_at(r, branch_index(u));
+	struct msg_route *b = branch_to_set(r, u);
 
 	return b ? set_uri_text(r, b, &b->duri, v) : SCRIPT_FALSE;
 }
 
 int set_branch_path(struct run *r, const struct var_use *u, enum assign op, const struct value *v)
 {
-	struct msg_route *b = branch_at(r, branch_index(u));
+	struct msg_route *b = branch_to_set(r, u);
+	struct view text = var_value_text(v), rest = text;
+	struct sip_nameaddr na;
+	enum sip_status s = view_find(text, '\n') < text.n ? SIP_BAD : SIP_OK;
 
-	return b ? set_text(r, b, &b->path, v) : SCRIPT_FALSE;
+	/* It becomes Route headers: name-addrs and nothing else. */
+	while (view_trim(rest).n && s == SIP_OK)
+		s = sip_nameaddr_next(&rest, &na);
+	return b && s == SIP_OK ? set_text(r, b, &b->path, v) : SCRIPT_FALSE;
 }
 
 int set_branch_q(struct run *r, const struct var_use *u, enum assign op, const struct value *v)
 {
-	struct msg_route *b = branch_at(r, branch_index(u));
+	struct msg_route *b = branch_to_set(r, u);
 
 	if (!b || (!value_null(v) && (!(v->flags & V_INT) || v->i < 0 || v->i > 1000)))
 		return SCRIPT_FALSE;
@@ -208,7 +228,7 @@ int set_branch_q(struct run *r, const struct var_use *u, enum assign op, const s
 
 int set_branch_flags(struct run *r, const struct var_use *u, enum assign op, const struct value *v)
 {
-	struct msg_route *b = branch_at(r, branch_index(u));
+	struct msg_route *b = branch_to_set(r, u);
 
 	if (!b)
 		return SCRIPT_FALSE;
@@ -224,28 +244,24 @@ int set_branch_flags(struct run *r, const struct var_use *u, enum assign op, con
 
 int set_branch_socket(struct run *r, const struct var_use *u, enum assign op, const struct value *v)
 {
-	struct msg_route *b = branch_at(r, branch_index(u));
-	const struct socket_conf *s = value_null(v) ? NULL : net_find_socket(&r->w->conf->net, v->s);
+	struct msg_route *b = branch_to_set(r, u);
 
-	if (!b || (!value_null(v) && !s))
-		return SCRIPT_FALSE;
-	b->socket = s;
-	return SCRIPT_TRUE;
+	return b ? route_set_socket(r, b, v) : SCRIPT_FALSE;
 }
 
 int set_branch_flag(struct run *r, const struct var_use *u, enum assign op, const struct value *v)
 {
-	struct msg_route *b = branch_at(r, branch_index(u));
+	struct msg_route *b = branch_to_set(r, u);
 
 	return b ? set_bit(&b->bflags, flag_of(r, true, u), v) : SCRIPT_FALSE;
 }
 
 int set_branch_attr(struct run *r, const struct var_use *u, enum assign op, const struct value *v)
 {
-	struct msg_route *b = branch_at(r, branch_index(u));
+	struct msg_route *b = branch_to_set(r, u);
 	struct view old, text = var_value_text(v);
 
-	if (!b || !u->sub.n || view_find(text, '\n') < text.n || view_find(u->sub, '=') < u->sub.n)
+	if (!b || !u->sub.n || view_find(u->sub, '\n') < u->sub.n || view_find(text, '\n') < text.n || view_find(u->sub, '=') < u->sub.n)
 		return SCRIPT_FALSE;
 	struct view line = attr_line(b->attr, u->sub, &old);
 	struct view before = line.n ? view_of(b->attr.p, (size_t)(line.p - b->attr.p)) : b->attr;
@@ -275,44 +291,55 @@ static const struct {
 	{ VIEW_INIT("socket"), one_socket, set_branch_socket },
 };
 
-bool bind_old_branch(struct script_load *l, struct view sub, int64_t *bound, struct out *err)
+static int old_field(struct view word)
 {
 	for (size_t i = 0; i < COUNT_OF(old_fields); i++)
-		if (view_is_ci(sub, old_fields[i].word)) {
-			*bound = (int64_t)i;
-			return true;
-		}
+		if (view_is_ci(word, old_fields[i].word))
+			return (int)i;
+	return -1;
+}
+
+bool bind_old_branch(struct script_load *l, struct view sub, int64_t *bound, struct out *err)
+{
+	*bound = old_field(sub);
+	if (*bound >= 0)
+		return true;
 	putf(err, "unknown branch field \"" VIEW_FMT "\"; there are uri, duri, q, path, flags, socket", VIEW_ARG(sub));
 	return false;
 }
 
-static struct var_use old_use(const struct var_use *u)
+/* Among the added branches, counted from their first; false when there is no such one: the R-URI branch is none of them. */
+static bool old_use(const struct run *r, const struct var_use *u, struct var_use *use)
 {
-	struct var_use use = *u;
+	int index = u->kind == IDX_NUMBER ? u->index : 0, added = branch_count(r) - 1;
 
-	use.index = u->kind == IDX_NUMBER && u->index >= 0 ? u->index + 1 : u->kind == IDX_NUMBER ? u->index : 1;
-	use.kind = IDX_NUMBER;
-	return use;
+	*use = *u;
+	use->kind = IDX_NUMBER;
+	use->index = (index < 0 ? index + added : index) + 1;
+	return use->index >= 1 && use->index <= added;
 }
+
+static int old_word(const struct var_use *u) { return u->bound >= 0 ? (int)u->bound : old_field(u->sub); }
 
 bool get_old_branch(struct run *r, const struct var_use *u, struct value *out)
 {
-	struct var_use use = old_use(u);
+	struct var_use use;
 
-	if (branch_count(r) < 2)
+	if (u->sub.n && old_word(u) < 0)
 		return false;
+	branch_get *get = u->sub.n ? old_fields[old_word(u)].get : one_uri;
 	if (u->kind == IDX_ALL)
-		use = *u;
-	return branch_var(r, &use, out, u->sub.n && u->bound >= 0 ? old_fields[u->bound].get : one_uri);
+		return branch_var(r, u, out, get, 1);
+	return old_use(r, u, &use) && branch_var(r, &use, out, get, 1);
 }
 
 int set_old_branch(struct run *r, const struct var_use *u, enum assign op, const struct value *v)
 {
-	struct var_use use = old_use(u);
+	struct var_use use;
 
 	if (!u->sub.n)
 		return set_branch_new(r, u, op, v);
-	return u->bound >= 0 && branch_count(r) > 1 ? old_fields[u->bound].set(r, &use, op, v) : SCRIPT_FALSE;
+	return old_word(u) >= 0 && old_use(r, u, &use) ? old_fields[old_word(u)].set(r, &use, op, v) : SCRIPT_FALSE;
 }
 
 /* ---- time ---------------------------------------------------------------------------------------------------------------------------- */

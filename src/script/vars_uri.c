@@ -58,14 +58,14 @@ bool get_ruri_q(struct run *r, const struct var_use *u, struct value *out)
 
 /* ---- writing ---------------------------------------------------------------------------------------------------- */
 
-/* Parts with which a URI is written anew; views may point into the old one. */
-struct parts { struct view scheme, user, password, host, port, params, headers; bool has_user; };
+/* Parts with which a URI is written anew; views may point into the old one.  Without a host (tel:) the user is the URI. */
+struct parts { struct view scheme, user, password, host, port, params, headers; bool has_user, hostless; };
 
 static bool write_uri(struct run *r, const struct parts *p, struct view *into)
 {
 	size_t cap = p->scheme.n + p->user.n + p->password.n + p->host.n + p->port.n + p->params.n + p->headers.n + 16;
 
-	if (cap > URI_MAX_BYTES)
+	if (cap > URI_MAX_BYTES || (p->hostless && (!p->user.n || p->host.n || p->port.n || p->password.n)))
 		return false;
 	char *space = arena_alloc(r->tmp, cap);
 	if (!space)
@@ -79,7 +79,8 @@ static bool write_uri(struct run *r, const struct parts *p, struct view *into)
 			put_char(&o, ':');
 			put(&o, p->password);
 		}
-		put_char(&o, '@');
+		if (!p->hostless)
+			put_char(&o, '@');
 	}
 	put(&o, p->host);
 	if (p->port.n) {
@@ -103,7 +104,7 @@ static bool write_uri(struct run *r, const struct parts *p, struct view *into)
 
 static struct parts parts_of(const struct sip_uri *u)
 {
-	return (struct parts){ u->scheme_text, u->user, u->password, u->host, u->port_text, u->params, u->headers, u->user.n || u->has_password };
+	return (struct parts){ u->scheme_text, u->user, u->password, u->host, u->port_text, u->params, u->headers, u->user.n || u->has_password, !u->host.n };
 }
 
 /* Parameters without maddr: a new host must not be overruled by it. */
@@ -116,7 +117,8 @@ static struct view without_maddr(struct run *r, struct view params)
 	while (sip_param_next(&rest, &name, &value)) {
 		if (view_is_ci(name, VIEW("maddr")))
 			continue;
-		const struct view join[] = { kept, kept.n ? VIEW(";") : VIEW(""), name, value.p ? VIEW("=") : VIEW(""), value.p ? value : VIEW("") };
+		/* As written: ";lr" must not become ";lr=". */
+		const struct view join[] = { kept, kept.n ? VIEW(";") : VIEW(""), view_of(name.p, (size_t)(value.p + value.n - name.p)) };
 		kept = arena_join(r->tmp, join, COUNT_OF(join));
 	}
 	return kept;
@@ -152,6 +154,19 @@ int set_ruri_user(struct run *r, const struct var_use *use, enum assign op, cons
 	p.has_user = p.user.n > 0;
 	if (!p.has_user)
 		p.password = VIEW_NONE;
+	return commit(r, &p, &r->route->ruri);
+}
+
+int ruri_set_userpass(struct run *r, struct view user, struct view password)
+{
+	struct sip_uri u;
+
+	if (!current(r, &u) || (!user.n && password.n))
+		return SCRIPT_FALSE;
+	struct parts p = parts_of(&u);
+	p.user = user;
+	p.password = password;
+	p.has_user = user.n > 0;
 	return commit(r, &p, &r->route->ruri);
 }
 
@@ -245,14 +260,18 @@ int set_duri_port(struct run *r, const struct var_use *use, enum assign op, cons
 /* The whole destination set as one Contact line. */
 bool get_duri_set(struct run *r, const struct var_use *u, struct value *out)
 {
-	char text[4096];
-	struct out o = out_to(text, sizeof text);
+	int n = branch_count(r);
+	size_t cap = 16;
 
-	if (!r->route || !r->msg)
+	for (int i = 0; i < n; i++)
+		cap += branch_at(r, i)->ruri.n + 16;
+	char *room = n ? arena_alloc(r->tmp, cap) : NULL;
+	struct out o = out_to(room, cap);
+	if (!room)
 		return false;
 	put(&o, VIEW("Contact: "));
-	for (int i = 0; i <= r->msg->nmore; i++) {
-		const struct msg_route *b = i == 0 ? &r->msg->route : &r->msg->more[i - 1];
+	for (int i = 0; i < n; i++) {
+		const struct msg_route *b = branch_at(r, i);
 		put(&o, i ? VIEW(", <") : VIEW("<"));
 		put(&o, b->ruri);
 		put_char(&o, '>');
@@ -260,5 +279,6 @@ bool get_duri_set(struct run *r, const struct var_use *u, struct value *out)
 			putf(&o, ";q=%d.%03d", b->q / 1000, b->q % 1000);
 	}
 	put(&o, VIEW("\r\n"));
-	return !o.full && var_text(out, arena_copy(r->tmp, out_view(&o)));
+	must(!o.full);
+	return var_text(out, out_view(&o));
 }

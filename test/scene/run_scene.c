@@ -4,6 +4,8 @@
  *   --- script           a whole configuration (a socket line is added when it has none)
  *   --- body             the statements of route{}
  *   --- in               a message that arrives (several: one after the other); without any, one INVITE
+ *   --- from ADDR:PORT   the transport peer (192.0.2.1:5060 without it); --- transport WORD: of the message (udp)
+ *   --- proxy            its PROXY header: a line of version 1, or the bytes of version 2 or SPP in hexadecimal; blanks do not count
  *   --- run TYPE[name]   which route runs on it ("route", "onreply_route[x]", "startup_route", ...); "hooks" = the worker's whole walk
  *   --- param name=value parameters of an event route
  *   --- socket TEXT      a socket of the command line (-l)
@@ -13,6 +15,7 @@
  *   --- error            the script is refused; every line is part of one finding, in order, and there are no others
  *   --- warning          the script loads; every line is part of one warning
  */
+#include "net/stage.h"
 #include "script/script.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -318,6 +321,30 @@ static enum route_type type_of(struct view v)
 	return ROUTE_REQUEST;
 }
 
+/* As net does with the header in front of a message. */
+static void take_header(struct view text, struct origin *o)
+{
+	char       bytes[2048];
+	struct out h = out_to(bytes, sizeof bytes);
+
+	if (view_starts(text, VIEW("PROXY"))) {
+		put(&h, view_trim(text));
+		put(&h, VIEW("\r\n"));
+	} else {
+		for (size_t i = 0; i + 1 < text.n; i++)
+			if (hex_value(text.p[i]) >= 0 && hex_value(text.p[i + 1]) >= 0) {
+				put_char(&h, (char)(hex_value(text.p[i]) << 4 | hex_value(text.p[i + 1])));
+				i++;
+			}
+	}
+	must(!h.full);
+
+	struct facts *f = facts_new(out_view(&h));
+
+	must(f);
+	origin_take_pp(o, f, PP_ACCEPT_DGRAM, true);
+}
+
 struct world { struct worker w; struct loop *loop; uint64_t now; const struct script *script; struct arena *a; };
 
 static bool run_message(struct world *x, const struct scene *s, struct view text)
@@ -332,11 +359,17 @@ static bool run_message(struct world *x, const struct scene *s, struct view text
 	struct msg         *m;
 	struct run          r;
 
-	addr_parse(VIEW("192.0.2.1:5060"), &o.wire_src);
+	p = part_of(s, "from", 0);
+	addr_parse(p ? rest_of(p) : VIEW("192.0.2.1:5060"), &o.wire_src);
+	if ((p = part_of(s, "transport", 0)))
+		o.transport = transport_parse(rest_of(p));
 	addr_parse(VIEW("127.0.0.1:5060"), &o.wire_dst);
 	o.real_src = o.wire_src;
 	o.real_dst = o.wire_dst;
+	if ((p = part_of(s, "proxy", 0)))
+		take_header(p->text, &o);
 	m = msg_new(&x->w, b, buf_view(b), &o, &why);
+	origin_drop(&o);
 	buf_unref(b);
 	if (!m) {
 		fail(s, "the scene's message is bad", VIEW("a SIP message"), sip_fault_text(why));
@@ -521,6 +554,7 @@ int main(int argc, char **argv)
 	const char *only = argc > 2 && view_is(view_str(argv[argc - 2]), VIEW("-n")) ? argv[argc - 1] : NULL;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	setenv("TZ", "UTC", 1);
 	for (int i = 1; i < argc - (only ? 2 : 0); i++)
 		if (!run_file(argv[i], only))
 			failed++;
