@@ -1,6 +1,7 @@
 /* viaduct: the process from the command line to the last signal. */
 #include "main/main.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
@@ -88,6 +89,42 @@ static void raise_files(int wanted)
 		fail("cannot raise the limit of open files", "");
 }
 
+/* To the background: whoever called waits until this is known to serve, or has said why not, and ends accordingly.
+ * The descriptor to tell it by, or -1. */
+static int go_background(void)
+{
+	int    tell[2];
+	char   fine;
+	pid_t  child;
+
+	if (pipe2(tell, O_CLOEXEC) != 0)
+		return -1;
+	child = fork();
+	if (child > 0) {
+		close(tell[1]);
+		_exit(read(tell[0], &fine, 1) == 1 ? EXIT_SUCCESS : EXIT_FAILURE);
+	}
+	close(tell[0]);
+	if (child < 0 || setsid() < 0) {
+		close(tell[1]);
+		return -1;
+	}
+	return tell[1];
+}
+
+static void leave_terminal(int tell)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (int fd = 0; null >= 0 && fd <= 2; fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+	if (write(tell, "", 1) != 1)
+		fail("cannot tell", "who started this");
+	close(tell);
+}
+
 static void block_signals(sigset_t *set)
 {
 	sigemptyset(set);
@@ -125,7 +162,9 @@ static int run(const struct options *o, struct script *s, struct arena *keep)
 		return EXIT_FAILURE;
 	start_log(o, c, keep);
 	raise_files(c->open_files);
-	if (o->background && !c->debug_mode && daemon(1, 0) != 0) {
+	bool background = o->background && !c->debug_mode;
+	int tell = background ? go_background() : -1;
+	if (background && tell < 0) {
 		fail("cannot go to the background", "");
 		return EXIT_FAILURE;
 	}
@@ -143,8 +182,13 @@ static int run(const struct options *o, struct script *s, struct arena *keep)
 	for (size_t i = 0; i < c->net.nsockets; i++)
 		fprintf(stderr, "%s" VIEW_FMT, i ? " " : ", ", VIEW_ARG(c->net.sockets[i].text));
 	fputs("\n", stderr);
+	if (background)
+		leave_terminal(tell);
 	serve(p, &signals);
 	boot_stop(p);
+	/* Not ours to remove any more after a change of user or root: then it stays. */
+	if (o->pidfile)
+		unlink(o->pidfile);
 	return EXIT_SUCCESS;
 }
 

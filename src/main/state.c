@@ -73,7 +73,9 @@ static bool write_pem(const char *dir, const char *file, mode_t mode, EVP_PKEY *
 
 	snprintf(part, sizeof part, "%s/%s.new", dir, file);
 	snprintf(whole, sizeof whole, "%s/%s", dir, file);
-	int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+	/* A leftover would lend the key its own mode. */
+	unlink(part);
+	int fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
 	if (!f) {
 		if (fd >= 0)
