@@ -17,7 +17,7 @@ def files(root, folder, endings):
     """Paths below root/folder relative to root, sorted."""
     found = []
     for at, dirs, names in os.walk(os.path.join(root, folder)):
-        dirs[:] = [d for d in dirs if not d.startswith('.') and d != '__pycache__']
+        dirs[:] = [d for d in dirs if not d.startswith('.') and d not in ('__pycache__', 'node_modules')]
         found += [os.path.relpath(os.path.join(at, n), root) for n in names if n.endswith(endings)]
     return sorted(found)
 

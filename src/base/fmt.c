@@ -98,15 +98,17 @@ static size_t utf8_length(struct view v)
 	return n;
 }
 
-void put_escaped(struct out *o, struct view v)
+void put_safe(struct out *o, struct view v)
 {
 	while (v.n && !o->full) {
 		unsigned char c = (unsigned char)v.p[0];
 		size_t        n = utf8_length(v);
 		/* U+0080..9F are control characters too: a terminal obeys them. */
-		bool          control = c < 0x20 || c == 0x7f || (c == 0xc2 && n == 2 && (unsigned char)v.p[1] < 0xa0);
+		bool          control = (c < 0x20 && c != '\t') || c == 0x7f || (c == 0xc2 && n == 2 && (unsigned char)v.p[1] < 0xa0);
 
-		if (n == 0 || control || c == '"' || c == '\\') {
+		if (c == '\n' || c == '\r') {
+			put(o, c == '\n' ? VIEW("\\n") : VIEW("\\r"));
+		} else if (n == 0 || control) {
 			n = n ? n : 1;
 			for (size_t i = 0; i < n; i++) {
 				unsigned char b = (unsigned char)v.p[i];

@@ -19,6 +19,6 @@ void put_u64(struct out *o, uint64_t v);
 void put_i64(struct out *o, int64_t v);
 void put_hex(struct out *o, const void *p, size_t n);         /* lower case */
 void putf(struct out *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Untrusted bytes for one line of a log: control bytes, quote, backslash, and what is not UTF-8 become \xHH. */
-void put_escaped(struct out *o, struct view v);
+/* Untrusted bytes for one line of a log: line ends become \n and \r, other control bytes (but HT) and what is not UTF-8 become \xHH. */
+void put_safe(struct out *o, struct view v);
 #endif

@@ -92,17 +92,7 @@ static void put_line(struct out *o, struct view text)
 {
 	while (text.n && text.p[text.n - 1] == '\n')
 		text.n--;
-	for (size_t i = 0; i < text.n; i++) {
-		unsigned char c = (unsigned char)text.p[i];
-		if (c == '\n')
-			put(o, VIEW("\\n"));
-		else if (c == '\r')
-			put(o, VIEW("\\r"));
-		else if ((c < 0x20 && c != '\t') || c == 0x7f)
-			putf(o, "\\x%02x", c);
-		else
-			put_char(o, (char)c);
-	}
+	put_safe(o, text);
 }
 
 /* True if the site may speak now; *held = lines it kept back since it last did. */
