@@ -466,7 +466,7 @@ const struct script_func core_funcs[] = {
 	{ "next_branches", f_next_branches, { ARG_NONE }, REQ, "take the next branches: 1 more left, 2 the last" },
 	{ "force_rport", f_force_rport, { ARG_NONE }, ROUTE_ANY, "answer to the source port (RFC 3581)" },
 	{ "add_local_rport", f_add_local_rport, { ARG_NONE }, ROUTE_ANY, "ask for rport in our own Via" },
-	{ "force_tcp_alias", f_force_tcp_alias, { INT | OPT }, ROUTE_ANY, "the connection may be used for requests to its peer" },
+	{ "force_tcp_alias", f_force_tcp_alias, { INT | OPT }, ROUTE_ANY, "accepted: an open connection is found by its peer's address, not by an alias" },
 	{ "set_via_handling", f_set_via_handling, { ARG_FLAGS }, ROUTE_ANY, "several Via rules at once", via_words },
 	{ "force_send_socket", f_force_send_socket, { STR }, REQ, "send from this socket" },
 	{ "set_advertised_address", f_set_advertised_address, { STR }, ROUTE_ANY, "host to write into Via for this message" },
