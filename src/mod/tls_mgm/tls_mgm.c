@@ -143,6 +143,10 @@ static bool set_method(struct script_load *l, void *conf, struct view text, int6
 		putf(err, "unknown TLS version \"" VIEW_FMT "\"; there are TLSv1, TLSv1_2, TLSv1_3, SSLv23, and ranges like TLSv1_2-TLSv1_3", VIEW_ARG(value));
 		return false;
 	}
+	if (low && high && low > high) {
+		putf(err, "the first TLS version of \"" VIEW_FMT "\" is newer than the last", VIEW_ARG(value));
+		return false;
+	}
 	for (size_t i = first; i <= last; i++) {
 		c->domain[i].min_version = low;
 		c->domain[i].max_version = high;
