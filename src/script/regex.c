@@ -32,7 +32,7 @@ static bool is_quantifier(struct view p, size_t i)
 	size_t j = i + 1;
 	while (j < p.n && p.p[j] >= '0' && p.p[j] <= '9')
 		j++;
-	if (j == i + 1)
+	if (j == i + 1 && (j + 1 >= p.n || p.p[j] != ',' || p.p[j + 1] == '}'))
 		return false;
 	if (j < p.n && p.p[j] == ',')
 		for (j++; j < p.n && p.p[j] >= '0' && p.p[j] <= '9'; j++)
@@ -53,6 +53,19 @@ static void wrap_atom(struct translation *t)
 	memcpy(o->p + t->atom, "(?:", 3);
 	o->n += 3;
 	put_char(o, ')');
+}
+
+/* [.x.] and [=x=]: the byte itself, as in the POSIX locale, which has no collating elements of several. */
+static size_t copy_element(struct translation *t, struct view p, size_t i)
+{
+	char kind = p.p[i + 1];
+
+	if (i + 4 >= p.n || p.p[i + 3] != kind || p.p[i + 4] != ']')
+		return 0;
+	if (memchr("\\[]^-", p.p[i + 2], 5))
+		put_char(&t->o, '\\');
+	put_char(&t->o, p.p[i + 2]);
+	return i + 5;
 }
 
 /* [...] with POSIX rules; returns the index after the closing bracket, or 0 when it never closes. */
@@ -78,6 +91,12 @@ static size_t copy_brackets(struct translation *t, struct view p, size_t i)
 			i += end + 2;
 			continue;
 		}
+		if (c == '[' && i + 1 < p.n && (p.p[i + 1] == '.' || p.p[i + 1] == '=')) {
+			i = copy_element(t, p, i);
+			if (!i)
+				return 0;
+			continue;
+		}
 		if (c == '\\' || c == '[' || (c == ']' && first))
 			put_char(&t->o, '\\');
 		put_char(&t->o, c);
@@ -85,6 +104,11 @@ static size_t copy_brackets(struct translation *t, struct view p, size_t i)
 	}
 	return 0;
 }
+
+/* Letters that keep a meaning behind a backslash: the classes and borders of GNU, and line ends.  PCRE gives one to most others
+ * (\Q, \K, \x, \p, ...); in POSIX they stand for themselves. */
+#define KEPT_ESCAPES "dDwWsSbBnrt"
+static bool letter(char c) { return ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z'; }
 
 static bool translate_posix(struct view p, struct translation *t, struct out *err)
 {
@@ -101,7 +125,8 @@ static bool translate_posix(struct view p, struct translation *t, struct out *er
 			}
 			if (t->quantified)
 				wrap_atom(t);
-			put(&t->o, view_sub(p, i, end - i));
+			put(&t->o, c == '{' && p.p[i + 1] == ',' ? VIEW("{0") : VIEW(""));
+			put(&t->o, c == '{' && p.p[i + 1] == ',' ? view_sub(p, i + 1, end - i - 1) : view_sub(p, i, end - i));
 			t->quantified = true;
 			i = end;
 			continue;
@@ -137,6 +162,8 @@ static bool translate_posix(struct view p, struct translation *t, struct out *er
 			char e = p.p[i + 1];
 			if (e == '<' || e == '>')
 				put(&t->o, e == '<' ? VIEW("\\b(?=\\w)") : VIEW("\\b(?<=\\w)"));
+			else if (letter(e) && !memchr(KEPT_ESCAPES, e, sizeof KEPT_ESCAPES - 1))
+				put_char(&t->o, e);
 			else
 				put(&t->o, view_sub(p, i, 2));
 			t->atom = at;
@@ -230,7 +257,13 @@ int regex_match(const struct regex *re, struct view subject, size_t start, size_
 		pcre2_set_match_limit(match_context, REGEX_MATCH_LIMIT);
 		pcre2_set_depth_limit(match_context, REGEX_MATCH_LIMIT / 10);
 	}
-	int rc = pcre2_match(re->code, (PCRE2_SPTR)(subject.n ? subject.p : ""), subject.n, start, 0, match_data, match_context);
+	must(start <= subject.n);
+	PCRE2_SPTR bytes = (PCRE2_SPTR)(subject.n ? subject.p : "");
+	int rc = pcre2_match(re->code, bytes, subject.n, start, 0, match_data, match_context);
+	/* The compiled code's stack is small: a group repeated over a body outgrows it, where the interpreter needs only time, of which
+	 * the match limit gives no more. */
+	if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
+		rc = pcre2_match(re->code, bytes, subject.n, start, PCRE2_NO_JIT, match_data, match_context);
 	if (rc == PCRE2_ERROR_NOMATCH)
 		return 0;
 	if (rc < 0)
