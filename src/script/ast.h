@@ -278,6 +278,7 @@ struct script_worker {
 	void                *sink_arg;
 	struct script_timer *timers; unsigned ntimers;
 	size_t               modules_ready;
+	uint64_t             started_ms;               /* since 1970: $TS */
 };
 
 bool  var_eval(struct run *r, const struct varref *v, struct value *out);      /* false: NULL (out says so) */

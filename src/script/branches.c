@@ -9,6 +9,7 @@ struct msg_route *branch_at(struct run *r, int index)
 {
 	int n = branch_count(r);
 
+	must(n <= MSG_BRANCHES && (n < 2 || r->msg->more));
 	if (index < 0)
 		index += n;
 	if (index < 0 || index >= n)

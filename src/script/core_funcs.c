@@ -5,7 +5,8 @@ static int yes(bool ok) { return ok ? SCRIPT_TRUE : SCRIPT_FALSE; }
 
 /* ---- flags ----------------------------------------------------------------------------------------------------------- */
 
-static int setflag(struct run *r, const struct arg *a) { r->msg->flags |= 1u << a[0].i; return SCRIPT_TRUE; }
+/* Bits come from script_flag(), which gives out no more than there are. */
+static int setflag(struct run *r, const struct arg *a) { must(a[0].i >= 0 && a[0].i < 32); r->msg->flags |= 1u << a[0].i; return SCRIPT_TRUE; }
 static int resetflag(struct run *r, const struct arg *a) { r->msg->flags &= ~(1u << a[0].i); return SCRIPT_TRUE; }
 static int isflagset(struct run *r, const struct arg *a) { return yes(r->msg->flags >> a[0].i & 1); }
 
@@ -229,6 +230,7 @@ static const char serial_key;
 
 static int take_class(struct run *r, struct serial *s)
 {
+	must(s->at <= s->n && s->n <= MSG_BRANCHES);
 	if (s->at == s->n)
 		return -2;
 	int16_t q = s->branch[s->at].q;

@@ -22,6 +22,7 @@ int script_flag(struct script_load *l, bool branch, struct view name)
 	struct view kept = arena_copy(l->arena, name);
 	if (!kept.p)
 		return -1;
+	must(c->nflags[branch] < COUNT_OF(c->flag_names[branch]));
 	bit = c->nflags[branch]++;
 	c->flag_names[branch][bit] = kept;
 	return bit;

@@ -69,7 +69,7 @@ const struct script_var core_vars[] = {
 	{ "branch", get_old_branch, set_old_branch, bind_old_branch, VAR_SUB | VAR_INDEX, "added branch, 3.x spelling" },
 	{ "branch.flag", get_branch_flag, set_branch_flag, bind_branch_flag, VAR_SUB | VAR_SUB_REQUIRED | VAR_INDEX, "flag of a branch, 3.x spelling" },
 
-	READ("Ts", time_s, "seconds since 1970"), READ("Tsm", time_ms, "microseconds of the present second"), READ("TS", time_start, "when the message came, seconds since 1970"),
+	READ("Ts", time_s, "seconds since 1970"), READ("Tsm", time_ms, "microseconds of the present second"), READ("TS", time_start, "when the server started, seconds since 1970"),
 	READ("Tf", time_text, "time as text"), { "time", get_time_format, NULL, NULL, VAR_SUB | VAR_SUB_REQUIRED, "time in a strftime format" },
 	READ("pp", pid, "process id"), WRITE("log_level", log_level, "level of the log"), WRITE("xlog_level", xlog_level, "level of xlog()"),
 	{ "C", get_color, NULL, NULL, VAR_SUB | VAR_SUB_REQUIRED, "terminal colour" },

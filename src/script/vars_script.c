@@ -1,4 +1,5 @@
 /* Variables of the script's own state: AVPs, flags, branches, time, levels (opensips-language.md 10.1). */
+#include "script/ast.h"
 #include "script/rows.h"
 #include <time.h>
 #include <unistd.h>
@@ -39,11 +40,13 @@ bool get_msg_flag(struct run *r, const struct var_use *u, struct value *out)
 {
 	int bit = flag_of(r, false, u);
 
+	must(bit < 32);
 	return r->msg && var_int(r, out, bit >= 0 && (r->msg->flags >> bit & 1));
 }
 
 static int set_bit(uint32_t *flags, int bit, const struct value *v)
 {
+	must(bit < 32);
 	if (bit < 0)
 		return SCRIPT_FALSE;
 	if (value_true(v))
@@ -351,7 +354,7 @@ bool get_time_ms(struct run *r, const struct var_use *u, struct value *out) { re
 
 bool get_time_start(struct run *r, const struct var_use *u, struct value *out)
 {
-	return var_int(r, out, unix_now(r) - (time_t)(r->w->loop->now_ms / 1000) + (time_t)(r->msg ? r->msg->at_ms / 1000 : 0));
+	return var_int(r, out, (int64_t)(script_worker(r->w)->started_ms / 1000));
 }
 
 bool get_time_text(struct run *r, const struct var_use *u, struct value *out)

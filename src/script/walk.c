@@ -253,6 +253,7 @@ bool script_worker_init(struct worker *w, const struct script *script, struct ou
 	w->script = s;
 	w->xlog_level = script->conf.xlog_level;
 	s->script = script;
+	s->started_ms = w->loop->unix_ms;
 	s->nvars = p->nvars;
 	s->vars = calloc(p->nvars ? p->nvars : 1, sizeof *s->vars);
 	s->said = calloc(p->nins + 1, sizeof *s->said);
