@@ -19,7 +19,7 @@ static const struct script_param tcp_params[] = {
 	ACCEPTED("tcp_async_local_write_timeout", "10"), ACCEPTED("tcp_async_local_connect_timeout", "100"), TRACE, { NULL },
 };
 static const struct script_param tls_params[] = {
-	PORT("tls_port", "5061"), PONG("tls_crlf_pingpong"), ACCEPTED("tls_crlf_drop", "0"), ACCEPTED("tls_max_msg_chunks", "4"),
+	PORT("tls_port", "5061"), { "tls_crlf_pingpong", PARAM_IGNORED_INT, 0, "1", "accepted: tcp_crlf_pingpong decides for both", NULL }, ACCEPTED("tls_crlf_drop", "0"), ACCEPTED("tls_max_msg_chunks", "4"),
 	{ "cert_check_on_conn_reusage", PARAM_INT, AT(cert_check), "0", "reuse a connection of ours only for the same TLS domain", NULL },
 	{ "tls_handshake_timeout", PARAM_INT, AT(tls_handshake_ms), "0", "milliseconds for a TLS handshake; 0 = the built-in limit", NULL },
 	ACCEPTED("tls_send_timeout", "100"), ACCEPTED("tls_async", "1"), ACCEPTED("tls_async_max_postponed_chunks", "32"), TRACE, { NULL },

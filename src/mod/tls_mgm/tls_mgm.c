@@ -154,7 +154,15 @@ static bool set_method(struct script_load *l, void *conf, struct view text, int6
 	return true;
 }
 
-/* The default server domain counts only once it has a certificate; without any server domain, TLS sockets are refused by net. */
+static bool has_certificate(const struct tls_domain_conf *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (list[i].server && list[i].certificate.n)
+			return true;
+	return false;
+}
+
+/* The default server domain counts only once it has a certificate; a TLS socket without any is refused here. */
 static bool init(struct script_load *l, void *conf, struct out *err)
 {
 	struct tls_mgm_conf *c = conf;
@@ -165,6 +173,13 @@ static bool init(struct script_load *l, void *conf, struct out *err)
 	for (size_t i = 0; i < c->n; i++)
 		if (i >= DEFAULTS || i == 1 || c->domain[i].certificate.n)
 			list[n++] = c->domain[i];
+	for (size_t i = 0; i < l->conf->net.nsockets; i++) {
+		const struct socket_conf *s = &l->conf->net.sockets[i];
+		if ((s->transport == TR_TLS || s->transport == TR_WSS) && !has_certificate(list, n)) {
+			putf(err, VIEW_FMT " needs a certificate: modparam(\"tls_mgm\", \"certificate\", FILE) and \"private_key\"", VIEW_ARG(s->text));
+			return false;
+		}
+	}
 	c->store = l->conf->net.tls = tls_store_new(list, n, l->conf->workers, err);
 	return c->store != NULL;
 }

@@ -49,10 +49,11 @@ static void stop(struct script *s)
 /* A request whose header lines beside the usual ones are `more`. */
 static void arrive(const char *method, const char *ruri, const char *from_tag, const char *to_tag, const char *more, const char *socket, const char *from)
 {
-	char text[4096];
-
-	snprintf(text, sizeof text, "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.7:4000;branch=z9hG4bKr\r\nFrom: <sip:alice@example.com>;tag=%s\r\n"
+	char text[8192];
+	int  n = snprintf(text, sizeof text, "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.7:4000;branch=z9hG4bKr\r\nFrom: <sip:alice@example.com>;tag=%s\r\n"
 		"To: <sip:bob@example.com>%s\r\nCall-ID: c1@example.com\r\nCSeq: 1 %s\r\n%sContent-Length: 0\r\n\r\n", method, ruri, from_tag, to_tag, method, more);
+
+	assert_in_range(n, 1, sizeof text - 1);
 	stand_receive(text, socket, from);
 }
 
