@@ -15,7 +15,7 @@
 enum { EVENTS_PER_TURN = 256, THREAD_NAME_BYTES = 16 };
 /* A busy worker gathers: when it wakes this often in a millisecond, each waking costs more than the message it brings, so it lets
  * messages assemble for a moment that no call notices.  Interrupt moderation, as network cards do it. */
-enum { GATHER_WAKES_PER_MS = 2, GATHER_US = 250, GATHER_SLACK_NS = 5000 };
+enum { GATHER_WAKES_PER_MS = 2, GATHER_US = 500, GATHER_SLACK_NS = 5000 };
 
 _Static_assert((IO_READ | IO_WRITE | IO_RDHUP | IO_ERROR | IO_HUP) == (int)(EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLERR | EPOLLHUP) &&
 	       IO_READ == (int)EPOLLIN && IO_WRITE == (int)EPOLLOUT && IO_RDHUP == (int)EPOLLRDHUP, "event bits are epoll's");
